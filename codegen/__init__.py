@@ -1,0 +1,1 @@
+"""Checked script → plan → C text for BCC: pure."""

@@ -1,0 +1,140 @@
+"""The contract between compiler and runtime: programs, maps, events, formats, as plain data.
+
+Everything here is frozen and goes to JSON and back, so a plan can be saved, compared and cached.
+C struct layouts are those of `lang.types`: the emitter and the decoder both ask there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lang.types import Type
+
+ProgramKind = Literal[
+    "tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "fentry", "fexit",
+    "uprobe", "uretprobe", "perf_event", "special",
+]
+Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit", "warning"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position in the script, for messages at run time (lines and columns from 1)."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Attach:
+    """One attach point of one program.
+
+    `label` is bpftrace's `probe` text. What is filled depends on the program's kind:
+    tracepoint: `category`, `name`; raw_tracepoint: `name`; kprobe, kretprobe, fentry, fexit:
+    `name` (function), `module`, `offset` (bytes into it); uprobe, uretprobe: `path`, `offset` (file
+    offset), `pid`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`, `pid`;
+    special: `name` is `begin` or `end`.
+    """
+
+    label: str
+    place: Place
+    category: str = ""
+    name: str = ""
+    module: str = ""
+    path: str = ""
+    offset: int = 0
+    pid: int = 0
+    perf_type: int = 0
+    perf_config: int = 0
+    period: int = 0  # events, or nanoseconds for the clocks
+    frequency: int = 0  # samples a second
+    cpus: Literal["all", "first"] = "all"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One C function and where it is attached."""
+
+    name: str
+    kind: ProgramKind
+    attach: tuple[Attach, ...]
+
+
+@dataclass(frozen=True)
+class Map:
+    """One BPF map. `script_name` is `@name` for the user's own, empty for ebt's.
+
+    `kind` is the kernel's map type. `key` is None for a scalar map, which is an array (per-CPU for
+    aggregates) of one entry; hist, lhist: of one entry a bucket. A keyed hist has the bucket number as a
+    trailing u64 of the key: {key, padding to 8, u64 bucket}. A scalar map's value is the
+    type's layout followed by a u64 that is 1 once the map was written, at the next multiple of 8;
+    count, min, max, avg, stats, hist and lhist have none, as zero entries say the same.
+    Sizes are bytes.
+    """
+
+    name: str
+    script_name: str
+    kind: Literal["hash", "lru_hash", "percpu_hash", "lru_percpu_hash", "array", "percpu_array", "ringbuf", "perf_array"]
+    key: Type | None
+    value: Type
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int = 0
+
+
+@dataclass(frozen=True)
+class EventField:
+    type: Type
+    offset: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
+
+    printf: `text` is the format. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
+    `div`. time: `text` is the strftime format. exit: one field, the code. warning: `text` is the message,
+    and the fields are (s64 return code).
+    """
+
+    site: int
+    action: Action
+    size: int
+    place: Place
+    fields: tuple[EventField, ...] = ()
+    text: str = ""
+    map: str = ""
+    top: int = 0
+    div: int = 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the script's config block (or the environment) says to the runtime."""
+
+    ring_bytes: int = 16 << 20
+    print_maps_on_exit: bool = True
+    truncation_trailer: str = ".."
+    missing_probes: Literal["error", "warn", "ignore"] = "error"
+    license: str = "GPL"
+    enums: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = ()  # name → (value, constant)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the runtime needs beside the C text.
+
+    `uses_start_time`: the map `ebt_settings` (array of one {u64 start_ns; u64 cpid}) must be filled before
+    the first program runs. `lines` maps a line of the generated C (from 1) to a place.
+    """
+
+    script: str
+    programs: tuple[Program, ...]
+    maps: tuple[Map, ...]
+    events: tuple[Event, ...]
+    settings: Settings = Settings()
+    lines: tuple[tuple[int, Place], ...] = ()

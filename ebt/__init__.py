@@ -1,0 +1,1 @@
+"""The face of ebt: the command line and what Python programs import."""

@@ -1,0 +1,1 @@
+"""Text → checked script: the language itself, without kernel, BCC or root."""

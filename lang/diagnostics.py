@@ -1,0 +1,99 @@
+"""Positions and messages → what the user reads: one error form for every stage.
+
+Two families: `ScriptError` is the user's, with a place in the script; `CompilerBug` is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+from lang.source import Span
+
+Severity = Literal["error", "warning"]
+MAX_EXCERPT = 160
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One message about one place, with hints below the underlined line."""
+
+    severity: Severity
+    span: Span
+    message: str
+    hints: tuple[str, ...] = ()
+
+    def render(self) -> str:
+        """`file:line:col: error: message`, the source line, the span underlined, the hints."""
+        head = f"{self.span}: {self.severity}: {self.message}"
+        return "\n".join([head, *_excerpt(self.span), *(f"hint: {hint}" for hint in self.hints)])
+
+
+def _excerpt(span: Span) -> list[str]:
+    line, column = span.source.position(span.start)
+    text = span.source.line(line)
+    width = min(max(span.end - span.start, 1), max(len(text) - column + 1, 1))
+    start = column - 1
+    if len(text) > MAX_EXCERPT:
+        cut = max(0, start - MAX_EXCERPT // 2)
+        text, start = text[cut : cut + MAX_EXCERPT], start - cut
+        width = min(width, MAX_EXCERPT - start)
+    lead = "".join("\t" if char == "\t" else " " for char in text[:start])
+    shown = "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return [shown, lead + "^" + "~" * (width - 1)]
+
+
+class ScriptError(Exception):
+    """The script is at fault, or this kernel cannot do what it asks: one or more diagnostics."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(item.render() for item in self.diagnostics))
+
+
+class CompilerBug(Exception):
+    """Something the earlier stages should have refused: a fault of ebt, never of the script."""
+
+    def __init__(self, message: str, span: Span | None = None) -> None:
+        self.span = span
+        place = f"{span}: " if span is not None else ""
+        super().__init__(f"{place}internal compiler error: {message}")
+
+
+@dataclass
+class Diagnostics:
+    """A collector: stages report into it and go on, so that one run tells several mistakes."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def error(self, span: Span, message: str, *hints: str) -> None:
+        if not any(item.span == span and item.severity == "error" for item in self.found):
+            self.found.append(Diagnostic("error", span, message, hints))
+
+    def warn(self, span: Span, message: str, *hints: str) -> None:
+        item = Diagnostic("warning", span, message, hints)
+        if item not in self.found:
+            self.found.append(item)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        wrong = [item for item in self.found if item.severity == "error"]
+        return tuple(sorted(wrong, key=lambda item: item.span.start))
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return tuple(item for item in self.found if item.severity == "warning")
+
+    def raise_errors(self) -> None:
+        if self.errors:
+            raise ScriptError(self.errors)
+
+
+def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """A `did you mean` hint for a misspelled name, or nothing where no name is near."""
+    close = get_close_matches(name, list(known), n=3, cutoff=0.7)
+    if not close:
+        return ()
+    return ("did you mean " + " or ".join(f"'{item}'" for item in close) + "?",)

@@ -1,0 +1,1 @@
+"""The interactive prompt: the only importer of prompt_toolkit."""

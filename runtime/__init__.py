@@ -1,0 +1,1 @@
+"""Plan and C → attached programs → events → text or JSON."""

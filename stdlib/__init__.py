@@ -1,0 +1,1 @@
+"""The standard tools, one .ebt script each, by subject."""
