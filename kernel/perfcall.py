@@ -1,0 +1,55 @@
+"""Typed arguments → perf_event_open(2): the events that programs are attached to."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import platform
+
+from kernel.bpfcall import BpfError, call, pack
+
+_SYS_PERF = 241 if platform.machine() == "aarch64" else 298
+
+PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT = 0, 1, 2
+_CLOEXEC = 8
+_DISABLED, _FREQUENCY = 1 << 0, 1 << 10
+_IOC_ENABLE, _IOC_DISABLE, _IOC_SET_BPF = 0x2400, 0x2401, 0x40042408
+
+
+def perf_event_open(
+    kind: int, config: int = 0, *, period: int = 0, frequency: int = 0, config1: int = 0,
+    config2: int = 0, pid: int = -1, cpu: int = -1, doing: str = "opening a perf event",
+) -> int:  # fmt: skip
+    """A perf event's descriptor. `period` counts events (ns for clocks), `frequency` samples a second.
+
+    It is opened disabled, so that nothing fires before a program is attached.
+    """
+    flags = _DISABLED | (_FREQUENCY if frequency else 0)
+    record = pack(
+        "IIQQQQQIIQQ40x", kind, 112, config, frequency or period, 0, 0, flags,
+        1 if period or frequency else 0, 0, config1, config2,
+    )  # fmt: skip
+    arguments = (ctypes.c_int(pid), ctypes.c_int(cpu), ctypes.c_int(-1), ctypes.c_ulong(_CLOEXEC))
+    opened = call(_SYS_PERF, record, *arguments)
+    if opened < 0:
+        raise BpfError(-opened, doing)
+    return opened
+
+
+def perf_attach(event_fd: int, prog_fd: int) -> None:
+    """Run the program at each occurrence of the event, from now until the event is closed."""
+    _ioctl(event_fd, _IOC_SET_BPF, prog_fd)
+    _ioctl(event_fd, _IOC_ENABLE, 0)
+
+
+def perf_disable(event_fd: int) -> None:
+    """Stop the event without closing it."""
+    _ioctl(event_fd, _IOC_DISABLE, 0)
+
+
+def _ioctl(fd: int, request: int, argument: int) -> None:
+    try:
+        fcntl.ioctl(fd, request, argument)
+    except OSError as error:
+        raise BpfError(error.errno or errno.EIO, "attaching to a perf event") from error
