@@ -114,7 +114,7 @@ def map_create(
 
 def _element(command: int, fd: int, key: bytes | None, other: int, flags: int = 0) -> int:
     held, address = _buffer(key) if key is not None else (None, 0)
-    result = _bpf(command, pack("IIQQQ", fd, 0, address, other, flags))
+    result = _bpf(command, pack("iIQQQ", fd, 0, address, other, flags))
     del held
     return result
 
@@ -172,7 +172,7 @@ def _read_batches(fd: int, key_size: int, value_size: int, max_entries: int) -> 
         if room != count:
             keys, values, room = _buffer(count * key_size), _buffer(count * value_size), count
         given = where if started else 0
-        attributes = pack("QQQQIIQQ", given, where, keys[1], values[1], count, fd, 0, 0)
+        attributes = pack("QQQQIiQQ", given, where, keys[1], values[1], count, fd, 0, 0)
         result = _bpf(_LOOKUP_BATCH, attributes)
         if result == -errno.ENOSPC:  # one bucket holds more than `count`
             count *= 2
@@ -231,7 +231,7 @@ def map_delete_all(fd: int, keys: Sequence[bytes]) -> None:
         part = b"".join(keys[done : done + 65536])
         held, address = _buffer(part)
         count = min(len(keys) - done, 65536)
-        attributes = pack("QQQQIIQQ", 0, 0, address, 0, count, fd, 0, 0)
+        attributes = pack("QQQQIiQQ", 0, 0, address, 0, count, fd, 0, 0)
         result = _bpf(_DELETE_BATCH, attributes)
         del held
         if -result in _NO_BATCH:
