@@ -2,8 +2,8 @@
 
     lang ← kernel ← codegen ← runtime ← repl ← ebt
 
-A module imports from its own package and from those to its left, at its top. What is to be loaded only when it
-is used, as the prompt, is loaded by `importlib.import_module("repl.session")`: the order holds for that too.
+A module imports from its own package and from those to its left, at its top. What is loaded only when it is
+used, as the prompt, is loaded by `importlib.import_module("repl.session")`: the order holds for that too.
 """
 
 import ast
@@ -33,7 +33,7 @@ MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROO
 
 
 def imports(tree: ast.AST, calls: bool = True) -> Iterator[tuple[int, str]]:
-    """Yield line and full name of each module imported, wherever that stands; `calls`: import_module() too."""
+    """Yield line and full name of each module imported, wherever it stands; `calls`: import_module too."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
