@@ -1,0 +1,188 @@
+"""Command line → exit status: the guest's command's own, or one that says why there is none."""
+
+import argparse
+import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from labkit import cache, fetch, guest, suite
+from labkit.guest import LostGuest
+from labkit.host import CHECKOUT, LabError, need_packages, say
+from labkit.initramfs import Job
+from labkit.kernels import DEFAULT, KERNELS, Kernel, kernel
+from labkit.suite import LOST
+
+NO_GUEST = 124
+
+_EPILOG = """\
+The guest's root is this machine's, read-only under an overlay: the same python3, the same checkout. Nothing
+that a command changes outlives the guest, except what it leaves in $EBT_LAB_OUT. Also set are EBT_LAB=1,
+EBT_LAB_KERNEL (6.1) and EBT_LAB_DISK, an empty scratch disk of 1 GiB.
+The exit status is the command's own; 125 where the guest was lost, 124 where the lab could not make one.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    result = argparse.ArgumentParser(
+        prog="scripts/lab", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="run commands and tests on emulated real kernels",
+    )
+    commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a command: run 6.1 -- uname -r")
+    run.add_argument("kernel", help="a name of 'scripts/lab list'")
+    run.add_argument("argv", nargs="*", metavar="-- COMMAND", help="the command and its arguments")
+    shell = commands.add_parser("shell", help="an interactive shell")
+    shell.add_argument("kernel", nargs="?", default=DEFAULT, help=f"default: {DEFAULT}")
+    test = commands.add_parser("test", help="run tests/lab with pytest; one log a kernel")
+    test.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"default: {DEFAULT}")
+    test.add_argument("--all", action="store_true", help="every kernel, two side by side")
+    test.add_argument("pytest", nargs="*", metavar="-- PYTEST ARGUMENTS", help="such as -k NAME, --maxfail=1")
+    fetching = commands.add_parser("fetch", help="bring the newest point release into the cache")
+    fetching.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
+    commands.add_parser("list", help="show the kernels, and what is cached")
+    for command in (run, shell, test):
+        kept = "logs, and for each guest's $EBT_LAB_OUT" if command is test else "the guest's $EBT_LAB_OUT"
+        command.add_argument("--out", type=Path, metavar="DIR", help=f"directory for {kept}")
+        command.add_argument("--memory", type=_positive, default=2048, metavar="MIB",
+                             help="of the guest (default: %(default)s)")
+    for command in (run, test):
+        command.add_argument("--timeout", type=_positive, default=1200, metavar="SECONDS",
+                             help="end a guest after this long, boot included (default: %(default)s)")
+    return result
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; what stands after '--' is never the lab's own."""
+    words, rest = list(argv), []
+    if "--" in words:
+        cut = words.index("--")
+        words, rest = words[:cut], words[cut + 1:]
+    options = parser().parse_args(words)
+    if options.command == "run":
+        options.argv += rest
+        if not options.argv:
+            parser().error("run needs a command: run 6.1 -- uname -r")
+    elif options.command == "test":
+        options.pytest = rest
+    elif rest:
+        parser().error(f"'{options.command}' takes nothing after '--'")
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command of the lab."""
+    options = parse(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    commands = {"run": _run, "shell": _shell, "test": _test, "fetch": _fetch, "list": _list}
+    try:
+        return commands[options.command](options)
+    except LostGuest as loss:
+        say(str(loss))
+        return LOST
+    except LabError as error:
+        say(str(error))
+        return NO_GUEST
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output has seen enough.
+        return 128 + signal.SIGPIPE
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    # An exception, so that every guest and directory on the way out is put away.
+    raise SystemExit(128 + number)
+
+
+def _run(options: argparse.Namespace) -> int:
+    job = Job(tuple(options.argv), CHECKOUT, _environment(), merge=_same_file(1, 2))
+    sinks = {"stdout": _writer(1)} if job.merge else {"stdout": _writer(1), "stderr": _writer(2)}
+    need_packages()
+    with fetch.kernel_in_use(kernel(options.kernel)) as entry:
+        plan = guest.Plan(options.kernel, entry, job, options.timeout, options.memory, options.out)
+        return guest.run(plan, sinks)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise LabError("'shell' needs a terminal; 'run' does not")
+    size = os.get_terminal_size()
+    job = Job(("bash", "-i"), CHECKOUT, _environment(), terminal=(size.lines, size.columns))
+    need_packages()
+    with fetch.kernel_in_use(kernel(options.kernel)) as entry:
+        say(f"{entry.release}; leave with exit")
+        plan = guest.Plan(options.kernel, entry, job, float("inf"), options.memory, options.out)
+        before = termios.tcgetattr(0)
+        try:
+            tty.setraw(0)
+            return guest.run(plan, {"terminal": _writer(1)}, source=0)
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _test(options: argparse.Namespace) -> int:
+    kernels = _kernels(options.kernels) or (list(KERNELS) if options.all else [kernel(DEFAULT)])
+    need_packages()
+    place = options.out or suite.log_directory()
+    place.mkdir(parents=True, exist_ok=True)
+    show = _writer(1) if len(kernels) == 1 else None
+    job = suite.test_job(options.pytest, _environment())
+    with cache.in_use(place):
+        return suite.run_all([
+            suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels
+        ])
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    for one in _kernels(options.kernels) or KERNELS:
+        print(f"{one.name}  {fetch.fetch(one).release}", flush=True)
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    for one in KERNELS:
+        releases = " ".join(entry.release for entry in cache.unpacked(one.name)) or "-"
+        print(f"{one.name:6}{one.suite:10}{releases}")
+    return 0
+
+
+def _kernels(names: Sequence[str]) -> list[Kernel]:
+    return [kernel(name) for name in names]
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the guest's command. The rest of this machine's is not the guest's business."""
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "USER": "root",
+        "LOGNAME": "root",
+        "SHELL": "/bin/bash",
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "TERM": os.environ.get("TERM", "dumb"),
+    }
+
+
+def _same_file(one: int, other: int) -> bool:
+    return os.path.samestat(os.fstat(one), os.fstat(other))
+
+
+def _writer(descriptor: int) -> guest.Sink:
+    def write(data: bytes) -> None:
+        while data:
+            data = data[os.write(descriptor, data):]
+    return write
