@@ -44,7 +44,7 @@ class Source:
         return self.text[starts[number - 1] : end]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Span:
     """A half-open range [start, end) of characters in one source."""
 
@@ -71,3 +71,5 @@ class Span:
     def __str__(self) -> str:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
+
+    __repr__ = __str__

@@ -1,0 +1,310 @@
+"""The syntax tree: one frozen class for each rule of grammar.lark, under the rule's name.
+
+Nodes compare by identity, so that side tables (types, variables) can be keyed by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from lang.source import Span
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    span: Span
+
+
+# ---- Types as written
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Type(Node):
+    """`struct NAME **[4]`: `suffixes` holds 0 for each `*` and the length of each `[N]`, in order."""
+
+    tag: str  # struct, union, enum or empty
+    name: str
+    suffixes: tuple[int, ...]
+
+
+# ---- Expressions
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Integer(Node):
+    value: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class String(Node):
+    value: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Boolean(Node):
+    value: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Parameter(Node):
+    """`$1`, counted from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ParameterCount(Node):
+    pass
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Name(Node):
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call(Node):
+    name: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SizeOf(Node):
+    operand: Type | Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OffsetOf(Node):
+    type: Type
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tuple(Node):
+    elements: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Record(Node):
+    names: tuple[str, ...]
+    elements: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Group(Node):
+    inner: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Variable(Node):
+    name: str  # with the $
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Map(Node):
+    """A bare `@name`: a scalar map, or the map itself as an argument."""
+
+    name: str  # with the @
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MapEntry(Node):
+    map: Map
+    keys: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Member(Node):
+    base: Expression
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Element(Node):
+    base: Expression
+    number: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Index(Node):
+    base: Expression
+    index: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StepBefore(Node):
+    operator: str  # ++ or --
+    target: Target
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StepAfter(Node):
+    target: Target
+    operator: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cast(Node):
+    type: Type
+    operand: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Unary(Node):
+    operator: str  # ! ~ - + * &
+    operand: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Binary(Node):
+    left: Expression
+    operator: str
+    right: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ternary(Node):
+    """`c ? a : b`; `c ?: b` has no `then`."""
+
+    condition: Expression
+    then: Expression | None
+    otherwise: Expression
+
+
+# ---- Statements
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Block(Node):
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Let(Node):
+    variable: Variable
+    type: Type | None
+    value: Expression | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Assign(Node):
+    target: Target
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AssignBy(Node):
+    target: Target
+    operator: str  # without the =
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Discard(Node):
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluate(Node):
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class IfStatement(Node):
+    condition: Expression
+    then: Block
+    otherwise: Block | IfStatement | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Unroll(Node):
+    count: Expression
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Return(Node):
+    value: Expression | None
+
+
+# ---- Probes and the script
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AttachPoint(Node):
+    """`provider:part:part` as written; `part_spans` run beside `parts`."""
+
+    provider: str
+    provider_span: Span
+    parts: tuple[str, ...]
+    part_spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predicate(Node):
+    condition: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Probe(Node):
+    attach_points: tuple[AttachPoint, ...]
+    predicate: Predicate | None
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Setting(Node):
+    name: str
+    value: str | int
+    value_span: Span
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Config(Node):
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Declaration(Node):
+    """`let @name = kind(entries);`"""
+
+    map: str
+    kind: str
+    entries: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Script(Node):
+    config: Config | None
+    declarations: tuple[Declaration, ...]
+    probes: tuple[Probe, ...]
+
+
+Target = Variable | Map | MapEntry
+Expression = (
+    Integer | String | Boolean | Parameter | ParameterCount | Name | Call | SizeOf | OffsetOf | Tuple
+    | Record | Group | Variable | Map | MapEntry | Member | Element | Index | StepBefore | StepAfter
+    | Cast | Unary | Binary | Ternary
+)
+Statement = Block | Let | Assign | AssignBy | Discard | Evaluate | IfStatement | Unroll | Return
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly below one, in source order."""
+    for item in fields(node):
+        value = getattr(node, item.name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            yield from (entry for entry in value if isinstance(entry, Node))
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, without recursion, parents first."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(list(children(current))))

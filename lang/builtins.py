@@ -1,0 +1,123 @@
+"""The builtin variables: name → type, where it may be used, and what it is. A table to extend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lang.checked import Target
+from lang.machine import Machine
+from lang.probes import BY_NAME, KINDS, Kind
+from lang.settings import Settings
+from lang.types import UINT32, UINT64, Pointer, Stack, Str, Struct, Symbol, Type, Void
+
+COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a builtin is used: the machine, the settings, and one target of the body."""
+
+    machine: Machine
+    settings: Settings
+    target: Target
+
+    @property
+    def kind(self) -> Kind:
+        return BY_NAME[self.target.kind]
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """`allowed` is asked of the probe's kind; `refusal` is the message where it says no."""
+
+    name: str
+    type: Callable[[Scene], Type | None]
+    doc: str
+    allowed: Callable[[Kind], bool] = lambda kind: True
+    refusal: str = ""
+
+
+def _fixed(kind: Type) -> Callable[[Scene], Type | None]:
+    return lambda scene: kind
+
+
+def _task(scene: Scene) -> Type | None:
+    task = scene.machine.struct("struct", "task_struct")
+    return Pointer(task if isinstance(task, Struct) else Void(), "kernel")
+
+
+def _stack(space: str) -> Callable[[Scene], Type | None]:
+    def kind(scene: Scene) -> Type | None:
+        return Stack("kernel" if space == "kernel" else "user", scene.settings.stack_mode)
+
+    return kind
+
+
+def _func(scene: Scene) -> Type | None:
+    return Symbol("user" if scene.target.kind.startswith("u") else "kernel")
+
+
+def _probe(scene: Scene) -> Type | None:
+    return Str(len(scene.target.label.encode()) + 1)
+
+
+def _retval(scene: Scene) -> Type | None:
+    if scene.target.kind != "fexit":
+        return UINT64
+    return scene.target.result
+
+
+_NUMBERED = ", ".join(f"{kind.name}s" for kind in KINDS if kind.numbered)
+_RETURNING = ", ".join(kind.name for kind in KINDS if kind.retval)
+
+BUILTINS = {
+    item.name: item
+    for item in (
+        Builtin("pid", _fixed(UINT32), "process id (thread group) in ebt's pid namespace"),
+        Builtin("tid", _fixed(UINT32), "thread id in ebt's pid namespace"),
+        Builtin("uid", _fixed(UINT64), "user id"),
+        Builtin("gid", _fixed(UINT64), "group id"),
+        Builtin("comm", _fixed(Str(COMM_BYTES)), "name of the current thread"),
+        Builtin("nsecs", _fixed(UINT64), "nanoseconds since boot, time asleep included"),
+        Builtin("elapsed", _fixed(UINT64), "nanoseconds since the script started"),
+        Builtin("cpu", _fixed(UINT64), "number of the current CPU"),
+        Builtin("rand", _fixed(UINT32), "a random number"),
+        Builtin("cgroup", _fixed(UINT64), "id of the current cgroup (version 2)"),
+        Builtin("curtask", _task, "the current task: struct task_struct *"),
+        Builtin("kstack", _stack("kernel"), "the kernel's stack"),
+        Builtin("ustack", _stack("user"), "the process's stack"),
+        Builtin("probe", _probe, "the attach point's text"),
+        Builtin(
+            "func", _func, "the function that the probe is in", lambda kind: kind.func,
+            "the func builtin can not be used with '{kind}' probes",
+        ),
+        Builtin(
+            "retval", _retval, "what the function returned", lambda kind: kind.retval,
+            "the retval builtin can only be used with {returning} probes",
+        ),
+    )
+}  # fmt: skip
+
+ARGUMENT = re.compile(r"arg(\d+)")
+
+
+def find_builtin(name: str) -> Builtin | None:
+    """The builtin of this name; `arg0` … `arg9` share one entry."""
+    found = BUILTINS.get(name)
+    if found is None and ARGUMENT.fullmatch(name):
+        return Builtin(
+            name, _fixed(UINT64), "an argument by number", lambda kind: kind.numbered,
+            "the {name} builtin can only be used with {numbered} probes",
+        )  # fmt: skip
+    return found
+
+
+def refusal(builtin: Builtin, scene: Scene) -> str | None:
+    """Why the builtin cannot stand in this probe, or None where it can."""
+    if builtin.allowed(scene.kind):
+        return None
+    return builtin.refusal.format(
+        kind=scene.kind.name, name=builtin.name, returning=_RETURNING, numbered=_NUMBERED
+    )

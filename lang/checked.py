@@ -1,0 +1,88 @@
+"""The checker's result: probes with their targets, and side tables of types, variables and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lang import ast
+from lang.machine import Field, Parameter
+from lang.settings import Settings
+from lang.source import Span
+from lang.types import Type
+
+
+@dataclass(frozen=True)
+class Target:
+    """One attach point after expansion: a thing of this kernel or this machine, with its argument types.
+
+    `kind` is the canonical provider. The rest is as in codegen.plan.Attach; `fields` is a tracepoint's
+    record, `parameters` a function's or raw tracepoint's arguments, `result` what it returns.
+    """
+
+    kind: str
+    label: str
+    span: Span
+    category: str = ""
+    name: str = ""
+    module: str = ""
+    path: str = ""
+    offset: int = 0
+    pid: int = 0
+    perf_type: int = 0
+    perf_config: int = 0
+    period: int = 0
+    frequency: int = 0
+    all_cpus: bool = True
+    fields: tuple[Field, ...] | None = None
+    parameters: tuple[Parameter, ...] | None = None
+    result: Type | None = None
+
+
+@dataclass(eq=False)
+class VariableInfo:
+    """One `$name` of one scope: its type grows until the whole program agrees."""
+
+    name: str
+    span: Span
+    type: Type | None = None
+    declared: bool = False  # by `let $x: T`: the type is fixed
+
+
+@dataclass(eq=False)
+class MapInfo:
+    """One `@name`: `keys` is None for a scalar map. Types grow until the whole program agrees."""
+
+    name: str
+    span: Span
+    keyed: bool | None = None
+    key: Type | None = None
+    value: Type | None = None
+    written: bool = False
+    kind: str = ""  # of `let @m = kind(entries)`
+    entries: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One probe's statements as checked for targets that agree in all types the body uses."""
+
+    probe: ast.Probe
+    targets: tuple[Target, ...]
+    types: Mapping[ast.Node, Type]
+    variables: Mapping[ast.Variable, VariableInfo]
+
+    def type(self, node: ast.Node) -> Type:
+        return self.types[node]
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A script that this machine can run: what the lowering needs, nothing of the kernel behind it."""
+
+    script: ast.Script
+    bodies: tuple[Body, ...]
+    maps: Mapping[str, MapInfo]
+    settings: Settings
+    parameters: tuple[str, ...]
+    pid: int  # of -p; 0 without
