@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kernel.btf import FUNC
@@ -13,28 +13,68 @@ from kernel.typetable import TypeTable
 from lang import cachefile
 
 _KALLSYMS = Path("/proc/kallsyms")
+_FUNCTION_LINE = re.compile(rb"^[0-9a-f]+ [tTwW] ([^\s\[]+)(?:\t\[(\w+)\])?$", re.MULTILINE)
+# what kallsyms lists as modules, but is made at run time
+_NOT_MODULES = frozenset({"bpf", "__builtin__ftrace", "__builtin__kprobes"})
 
 
-def function_list(root: Path | None, types: TypeTable) -> dict[str, list[str]]:
-    """Module → names of its traceable functions, sorted; `vmlinux` is the core.
+class FunctionNames:
+    """The traceable functions of a kernel, as one text that is searched: it is a megabyte long.
+
+    The text has a line for each module: its name and those of its functions, sorted, a space after each.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    @classmethod
+    def kept(cls, key: str, find: Callable[[], Mapping[str, Iterable[str]]]) -> FunctionNames:
+        """The names from the cache, or found (module → names) and cached under this key."""
+        stored = cachefile.load("functions", key)
+        if stored is not None:
+            return cls(bytes(stored))
+        found = find()
+        text = "".join(f"{module} {' '.join(sorted(names))} \n" for module, names in sorted(found.items()))
+        if found:
+            cachefile.store("functions", key, text.encode())
+        return cls(text.encode())
+
+    def modules(self) -> dict[str, list[str]]:
+        """Module → names of its functions; `vmlinux` is the core."""
+        lines = (line.split() for line in self._text.decode("utf-8", "replace").split("\n"))
+        return {words[0]: words[1:] for words in lines if words}
+
+    def match(self, name: str, module: str) -> tuple[tuple[str, str], ...]:
+        """(module, name) of the functions that two `*` patterns match, sorted; no module means any."""
+        wanted = matcher(module or "*")
+        if not is_pattern(name):
+            return tuple((owner, name) for owner in self._owners(name) if wanted(owner))
+        matches = matcher(name)
+        owners = ((owner, names) for owner, names in self.modules().items() if wanted(owner))
+        return tuple(sorted((owner, held) for owner, names in owners for held in filter(matches, names)))
+
+    def _owners(self, name: str) -> list[str]:
+        """The modules that have a function of this very name."""
+        found, needle = [], f" {name} ".encode()
+        at = self._text.find(needle)
+        while at >= 0 and name:
+            start = self._text.rfind(b"\n", 0, at) + 1
+            found.append(self._text[start : self._text.find(b" ", start)].decode())
+            at = self._text.find(needle, at + 1)
+        return sorted(found)
+
+
+def traceable_functions(root: Path | None, types: TypeTable) -> FunctionNames:
+    """The running kernel's functions, kept per boot and set of modules.
 
     From available_filter_functions where it can be read: those that ftrace may patch. Elsewhere the
-    functions that BTF knows and kallsyms still has (BTF also lists what was inlined everywhere or freed).
-    Kept per boot and set of modules.
+    functions that kallsyms has and, for the core, BTF knows (BTF also lists what was freed or inlined).
     """
-    key = f"{boot_key()} {root}"
-    stored = cachefile.load("functions", key)
-    if stored is None:
-        made = _filter_functions(root) or _btf_functions(types)
-        lines = (f"{module} {' '.join(names)}" for module, names in sorted(made.items()))
-        stored = memoryview("\n".join(lines).encode())
-        if made:
-            cachefile.store("functions", key, bytes(stored))
-    rows = (line.split(" ") for line in str(stored, "utf-8", "replace").split("\n"))
-    return {row[0]: row[1:] for row in rows if row[0]}
+    find = lambda: _filter_functions(root) or _symbol_functions(types)  # noqa: E731
+    return FunctionNames.kept(f"{boot_key()} {root}", find)
 
 
-def _filter_functions(root: Path | None) -> dict[str, list[str]]:
+def _filter_functions(root: Path | None) -> dict[str, set[str]]:
     """Lines are `name` or `name [module]`."""
     try:
         lines = (root / "available_filter_functions").read_text().split("\n") if root else []
@@ -45,50 +85,22 @@ def _filter_functions(root: Path | None) -> dict[str, list[str]]:
         name, _, module = line.partition(" [")
         # a placeholder stands where kallsyms has no name any more (b39181f7c690)
         if name and not name.startswith("__ftrace_invalid_address__"):
-            found.setdefault(module.rstrip("]") or "vmlinux", set()).add(name.strip())
-    return {module: sorted(names) for module, names in found.items()}
+            found.setdefault(module.rstrip("]") or "vmlinux", set()).add(name)
+    return found
 
 
-def _btf_functions(types: TypeTable) -> dict[str, list[str]]:
-    core = types.core
-    if core is None:
-        return {}
-    names = {core.record(number).name for number in core.ids(FUNC)}
-    present: dict[str, set[str]] = {}
-    for _, name, module in _symbols():
-        if module or name in names:
-            present.setdefault(module or "vmlinux", set()).add(name)
-    if "vmlinux" not in present:
-        present["vmlinux"] = names
-    return {module: sorted(held) for module, held in present.items()}
-
-
-def _symbols() -> Iterator[tuple[int, str, str]]:
-    """(address, name, module) of the functions in kallsyms; the address is 0 where it is hidden."""
+def _symbol_functions(types: TypeTable) -> dict[str, set[str]]:
     try:
-        text = _KALLSYMS.read_text("utf-8", "replace")
+        text = _KALLSYMS.read_bytes()
     except OSError:
-        return
-    for line in text.split("\n"):
-        words = line.split()
-        if len(words) > 2 and words[1] in "tTwW":
-            module = words[3].strip("[]") if len(words) > 3 else ""
-            if module not in ("bpf", "__builtin__ftrace", "__builtin__kprobes"):
-                yield int(words[0], 16), words[2], module
-
-
-def match_functions(listed: dict[str, list[str]], name: str, module: str) -> tuple[tuple[str, str], ...]:
-    """(module, name) of the functions that two `*` patterns match; an empty module means all. Sorted."""
-    wanted = matcher(module or "*")
-    found = []
-    for owner, names in listed.items():
-        if not wanted(owner):
-            continue
-        if is_pattern(name):
-            found += [(owner, held) for held in filter(matcher(name), names)]
-        elif name in names:
-            found.append((owner, name))
-    return tuple(sorted(found))
+        text = b""
+    found: dict[str, set[str]] = {}
+    for name, module in _FUNCTION_LINE.findall(text):
+        found.setdefault(module.decode(), set()).add(name.decode("utf-8", "replace"))
+    here = found.pop("", set())
+    known = set(types.core.names_of(FUNC)) if types.core is not None else set()
+    modules = {module: names for module, names in found.items() if module not in _NOT_MODULES}
+    return {"vmlinux": (here & known) or known or here, **modules}
 
 
 def symbol_address(name: str) -> int | None:
@@ -107,8 +119,3 @@ def symbol_address(name: str) -> int | None:
     except (OSError, IndexError, ValueError):
         return None
     return None
-
-
-def has_kallsyms() -> bool:
-    """Whether kernel addresses are to be seen at all."""
-    return os.access(_KALLSYMS, os.R_OK)

@@ -54,7 +54,10 @@ class TypeTable:
         """Modules that have BTF, sorted."""
         return tuple(sorted(self._readers))
 
-    def _module(self, name: str) -> Btf | None:
+    def module(self, name: str) -> Btf | None:
+        """The BTF of a module, or the core's as `vmlinux`; None if it has none."""
+        if name == "vmlinux":
+            return self.core
         if name not in self._modules:
             blob = self._blob(name)
             if not blob:
@@ -78,7 +81,7 @@ class TypeTable:
             yield self.core
         for other in self.module_names() if module == "" else (module,):
             if raw.holds_name(self._blob(other), name):
-                found = self._module(other)
+                found = self.module(other)
                 if found is not None:
                     yield found
 
@@ -97,7 +100,7 @@ class TypeTable:
     def _locate(self, tagged: int) -> tuple[Btf, int]:
         """The blob and the id behind a `Struct.id`. Raises BtfError for one of another kernel."""
         name = self._module_hashes.get(tagged // _MODULE_BIT) if tagged >= _MODULE_BIT else None
-        holder = self._module(name) if name is not None else self.core
+        holder = self.module(name) if name is not None else self.core
         if holder is None or (name is None and tagged >= _MODULE_BIT):
             raise BtfError(f"type {tagged} is not of this kernel")
         return holder, tagged % _MODULE_BIT
@@ -247,7 +250,7 @@ class TypeTable:
         prefix = "btf_trace_"
         names: set[str] = set()
         speaking = [name for name in self.module_names() if self._blob(name).find(prefix.encode()) >= 0]
-        for holder in filter(None, (self.core, *map(self._module, speaking))):
+        for holder in filter(None, (self.core, *map(self.module, speaking))):
             held = (name for name in holder.prefixed(prefix) if next(holder.find("type", name), 0))
             names.update(name.removeprefix(prefix) for name in held)
         return tuple(sorted(names))
@@ -267,6 +270,8 @@ class TypeTable:
         if record.kind != raw.PTR:
             return None
         plain = self._prototype(holder, record.size)[0]
+        if any(name for name, _ in holder.parameters(record.size)):  # as in a recorded kernel
+            return plain[1:]
         for maker in ("__probestub_", "__bpf_trace_", "__traceiter_"):
             made = self.function(maker + name, holder.name)
             if made is not None and [item.type for item in made.parameters] == [item.type for item in plain]:

@@ -1,0 +1,109 @@
+"""What a live and a recorded kernel answer alike: everything that is a look-up in types and lists."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+from kernel import binaries, elf
+from kernel.functions import FunctionNames
+from kernel.match import is_pattern, matching
+from kernel.typetable import TypeTable
+from lang.machine import Field, Function, Parameter, UserFunction
+from lang.types import Enum, Struct, Type
+
+_Self = TypeVar("_Self", bound="KernelMachine")
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
+
+
+def kept(
+    method: Callable[Concatenate[_Self, _Asked], _Answer],
+) -> Callable[Concatenate[_Self, _Asked], _Answer]:
+    """Ask once: the answers of a method of plain arguments, remembered in the object."""
+
+    @wraps(method)
+    def ask(self: _Self, *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Answer:
+        key = (method.__name__, args, tuple(kwargs.items()))
+        if key not in self.answers:
+            self.answers[key] = method(self, *args, **kwargs)
+        return cast("_Answer", self.answers[key])
+
+    return cast("Callable[Concatenate[_Self, _Asked], _Answer]", ask)
+
+
+class KernelMachine(ABC):
+    """The part of `lang.machine.Machine` that needs only a type table, a list of functions and files."""
+
+    def __init__(self) -> None:
+        self.answers: dict[object, object] = {}
+
+    @property
+    @abstractmethod
+    def types(self) -> TypeTable:
+        """The kernel's types and prototypes."""
+
+    @property
+    @abstractmethod
+    def function_names(self) -> FunctionNames:
+        """The names of the traceable functions."""
+
+    @cached_property
+    def _raw_tracepoints(self) -> tuple[str, ...]:
+        return self.types.raw_tracepoints()
+
+    def raw_tracepoints(self, name: str) -> tuple[str, ...]:
+        """Raw tracepoints that a `*` pattern matches, sorted."""
+        if not is_pattern(name):
+            return (name,) if self.raw_tracepoint(name) is not None else ()
+        return tuple(matching(name, self._raw_tracepoints))
+
+    @kept
+    def raw_tracepoint(self, name: str) -> tuple[Parameter, ...] | None:
+        """The arguments of a raw tracepoint by BTF, or None if it does not exist."""
+        return self.types.raw_tracepoint(name)
+
+    @kept
+    def functions(self, name: str, module: str = "") -> tuple[tuple[str, str], ...]:
+        """(module, name) of the traceable kernel functions that a `*` pattern matches, sorted."""
+        return self.function_names.match(name, module)
+
+    def function(self, name: str, module: str = "") -> Function | None:
+        """The function's prototype by BTF; None where BTF does not have it."""
+        return self.types.function(name, module)
+
+    def struct(self, kind: str, name: str) -> Struct | None:
+        """`struct` or `union` by tag name."""
+        return self.types.struct(kind, name)
+
+    def fields(self, struct: Struct) -> tuple[Field, ...]:
+        """All members, those of anonymous members lifted."""
+        return self.types.fields(struct)
+
+    def typedef(self, name: str) -> Type | None:
+        """A typedef or base type by name, resolved."""
+        return self.types.typedef(name)
+
+    def enum(self, name: str) -> Enum | None:
+        """An enum by tag."""
+        return self.types.enum(name)
+
+    def enum_values(self, name: str) -> dict[str, int]:
+        """The constants of one enum."""
+        return self.types.enum_values(name)
+
+    def constant(self, name: str) -> tuple[int, Enum] | None:
+        """An enum constant by its own name."""
+        return self.types.constant(name)
+
+    @kept
+    def binary(self, name: str, pid: int = 0) -> str | None:
+        """The path of a program or library of this system; with a pid, as that process sees it."""
+        return binaries.find_binary(name, pid)
+
+    @kept
+    def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
+        """Functions of an ELF file that a `*` pattern matches, sorted by name."""
+        return elf.functions(path, name)
