@@ -14,7 +14,7 @@ from labkit import cache, fetch, guest, suite
 from labkit.guest import LostGuest
 from labkit.host import CHECKOUT, LabError, need_packages, say
 from labkit.initramfs import Job
-from labkit.kernels import DEFAULT, KERNELS, Kernel, kernel
+from labkit.kernels import DEFAULT, KERNELS, kernel
 from labkit.suite import LOST
 
 NO_GUEST = 124
@@ -108,23 +108,25 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    wanted = kernel(options.kernel)
     job = Job(tuple(options.argv), CHECKOUT, _environment(), merge=_same_file(1, 2))
     sinks = {"stdout": _writer(1)} if job.merge else {"stdout": _writer(1), "stderr": _writer(2)}
     need_packages()
-    with fetch.kernel_in_use(kernel(options.kernel)) as entry:
-        plan = guest.Plan(options.kernel, entry, job, options.timeout, options.memory, options.out)
+    with fetch.kernel_in_use(wanted) as entry:
+        plan = guest.Plan(wanted.name, entry, job, options.timeout, options.memory, options.out)
         return guest.run(plan, sinks)
 
 
 def _shell(options: argparse.Namespace) -> int:
+    wanted = kernel(options.kernel)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise LabError("'shell' needs a terminal; 'run' does not")
     size = os.get_terminal_size()
     job = Job(("bash", "-i"), CHECKOUT, _environment(), terminal=(size.lines, size.columns))
     need_packages()
-    with fetch.kernel_in_use(kernel(options.kernel)) as entry:
+    with fetch.kernel_in_use(wanted) as entry:
         say(f"{entry.release}; leave with exit")
-        plan = guest.Plan(options.kernel, entry, job, float("inf"), options.memory, options.out)
+        plan = guest.Plan(wanted.name, entry, job, float("inf"), options.memory, options.out)
         before = termios.tcgetattr(0)
         try:
             tty.setraw(0)
@@ -134,12 +136,14 @@ def _shell(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    kernels = _kernels(options.kernels) or (list(KERNELS) if options.all else [kernel(DEFAULT)])
+    kernels = [kernel(name) for name in options.kernels] or [kernel(DEFAULT)]
+    if options.all:
+        kernels = list(KERNELS)
     need_packages()
     place = options.out or suite.log_directory()
     place.mkdir(parents=True, exist_ok=True)
     show = _writer(1) if len(kernels) == 1 else None
-    job = suite.test_job(options.pytest, _environment())
+    job = suite.pytest_job(options.pytest, _environment())
     with cache.in_use(place):
         return suite.run_all([
             suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels
@@ -147,7 +151,7 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    for one in _kernels(options.kernels) or KERNELS:
+    for one in [kernel(name) for name in options.kernels] or KERNELS:
         print(f"{one.name}  {fetch.fetch(one).release}", flush=True)
     return 0
 
@@ -157,10 +161,6 @@ def _list(options: argparse.Namespace) -> int:
         releases = " ".join(entry.release for entry in cache.unpacked(one.name)) or "-"
         print(f"{one.name:6}{one.suite:10}{releases}")
     return 0
-
-
-def _kernels(names: Sequence[str]) -> list[Kernel]:
-    return [kernel(name) for name in names]
 
 
 def _environment() -> dict[str, str]:

@@ -30,7 +30,11 @@ TAIL_LINES = 40
 
 
 class LostGuest(LabError):
-    """The guest ended, or was ended, without telling the job's status."""
+    """The guest ended, or was ended, without telling the job's status; 'why' is the message in short."""
+
+    def __init__(self, why: str, message: str):
+        super().__init__(message)
+        self.why = why
 
 
 class Cancelled(LabError):
@@ -234,7 +238,7 @@ class _Watch:
         lines = [*console.splitlines()[-TAIL_LINES:], *_text(self.log).splitlines()]
         tail = "\n".join(f"  | {line}" for line in lines)
         said = f"; its console said\n{tail}" if tail else ""
-        return LostGuest(f"{self.plan.kernel}: lost guest: {why}{said}")
+        return LostGuest(why, f"{self.plan.kernel}: lost guest: {why}{said}")
 
 
 def _text(path: Path) -> str:

@@ -23,16 +23,15 @@ def say(text: str) -> None:
 
 def run(argv: Sequence[str | Path], *, cwd: Path | None = None) -> str:
     """Run a command to its end and return its output; a failure carries the command's own words."""
-    try:
-        done = subprocess.run(
-            [str(word) for word in argv], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )
-    except FileNotFoundError:
-        raise LabError(f"'{argv[0]}' not found; the lab needs a Debian machine") from None
+    # A lab that is killed must not leave an apt-get behind, which would hold locks against the next one.
+    words = ["setpriv", "--pdeathsig", "TERM", "--", *map(str, argv)]
+    done = subprocess.run(
+        words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
     if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        said = "\n  ".join(words[-8:])
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        said = "\n  ".join(lines[-8:])
         raise LabError(f"'{Path(argv[0]).name}' failed with status {done.returncode}: {said}")
     return done.stdout
 

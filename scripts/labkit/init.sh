@@ -86,7 +86,7 @@ stage_two() {
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     busybox=$home/busybox
     $busybox ip link set lo up
-    $busybox hostname "lab-$LAB_KERNEL"
+    $busybox hostname "lab-$(echo "$LAB_KERNEL" | tr . -)"
     # As a login on a real machine has it.
     ulimit -H -n 1048576
     cd /
@@ -99,8 +99,9 @@ stage_two() {
 }
 
 on_terminal() {
-    stty rows "$LAB_ROWS" cols "$LAB_COLUMNS" </dev/hvc0
-    $busybox setsid -c /bin/sh "$home/job" </dev/hvc0 >/dev/hvc0 2>&1 9>&-
+    # The size is set inside: a console that nobody holds open forgets it.
+    size="stty rows $LAB_ROWS cols $LAB_COLUMNS"
+    $busybox setsid -c /bin/sh -c "$size; exec /bin/sh $home/job" </dev/hvc0 >/dev/hvc0 2>&1 9>&-
     result=$?
 }
 

@@ -36,9 +36,9 @@ class Result:
     @property
     def line(self) -> str:
         """The closing line of a kernel."""
-        verdict = "lost" if self.code is None else "passed" if self.code == 0 else "failed"
+        word = "lost" if self.code is None else "passed" if self.code == 0 else "failed"
         name = f"{self.kernel.name} ({self.release})" if self.release else self.kernel.name
-        return f"{name}: {verdict} in {self.seconds:.0f} s: {self.words}"
+        return f"{name}: {word} in {self.seconds:.0f} s: {self.words}"
 
 
 def pytest_words(log: str) -> str:
@@ -56,7 +56,7 @@ def verdict(results: Sequence[Result]) -> int:
     return int(any(result.code != 0 for result in results))
 
 
-def test_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
+def pytest_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
     """Run pytest as the checkout has it: in its virtual environment, else the system's."""
     own = CHECKOUT / ".venv/bin/python"
     python = str(own) if own.exists() else "/usr/bin/python3"
@@ -66,7 +66,7 @@ def test_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
 
 
 def log_directory() -> Path:
-    """Make a directory for one run's logs, and remove the oldest ones."""
+    """Make a directory for one run's logs; those of the oldest runs go."""
     place = cache.root() / "tests"
     path = place / datetime.now().strftime("%Y%m%d-%H%M%S.%f")
     path.mkdir(parents=True)
@@ -83,9 +83,9 @@ def run_all(runs: Sequence["Run"]) -> int:
             futures = [pool.submit(run.result, cancel) for run in runs]
             for future in as_completed(futures):
                 result = future.result()
-                say(result.line)
                 if result.code != 0 and len(runs) > 1:
-                    say(tail(result.log))
+                    print(tail(result.log), flush=True)
+                print(result.line, flush=True)
         except BaseException:
             # Ctrl-C and a failure of the lab itself alike: no guest outlives them.
             cancel.set()
@@ -93,13 +93,13 @@ def run_all(runs: Sequence["Run"]) -> int:
             raise
     results = [future.result() for future in futures]
     if len(results) > 1:
-        say("summary\n" + "\n".join(f"  {result.line}" for result in results))
+        print("\nsummary", *(result.line for result in results), sep="\n", flush=True)
     say(f"logs in {runs[0].place}")
     return verdict(results)
 
 
 def tail(log: Path) -> str:
-    """The end of a log, for a user who has not seen it pass by."""
+    """Quote the end of a log, for a user who has not seen it pass by."""
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
     return f"end of {log}\n" + "\n".join(f"  | {line}" for line in lines)
 
@@ -132,7 +132,7 @@ class Run:
                 words = pytest_words(log.read_text(errors="replace"))
             except LostGuest as loss:
                 sink(f"\n{loss}\n".encode())
-                words = str(loss).splitlines()[0].removeprefix(f"{self.kernel.name}: lost guest: ")
+                words = loss.why
             except Cancelled:
                 raise
             except LabError as refusal:
