@@ -1,0 +1,155 @@
+"""Raw numbers and bytes → text that needs user space: names of users, signals, errors, times, cgroups."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from lang.diagnostics import CompilerBug
+from runtime.decode import Cache
+
+_TAI = 11  # CLOCK_TAI
+_CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
+_SECOND = 1_000_000_000
+_PARTS = re.compile(r"%(.)", re.DOTALL)
+_FRACTIONS = {"f": (6, 1_000), "k": (9, 1), "l": (3, 1_000_000)}
+
+
+@lru_cache(maxsize=8)
+def _wall_offset(clock: str) -> int:
+    """Nanoseconds to add to this clock for the time of day; taken once, so that times keep their order."""
+    return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(_CLOCKS[clock])
+
+
+def strftime(format: str, seconds: int) -> str:
+    """Local time by libc's strftime; `(?)` where it fails."""
+    try:
+        return time.strftime(format, time.localtime(seconds))
+    except (ValueError, OverflowError, OSError):
+        return "(?)"
+
+
+def strftime_now(format: str) -> str:
+    """The time of day now."""
+    return strftime(format, int(time.time()))
+
+
+def timestamp(format: str, clock: str) -> Callable[[int], str]:
+    """Nanoseconds of the clock → text: strftime, and `%f` `%k` `%l` for micro-, nano-, milliseconds."""
+    fractions: list[str] = []
+
+    def mark(match: re.Match[str]) -> str:
+        if match[1] not in _FRACTIONS:
+            return match[0]
+        fractions.append(match[1])
+        return f"\x01{match[1]}"
+
+    pattern = _PARTS.sub(mark, format)
+    seconds = Cache(lambda second: strftime(pattern, second), 1 << 10)
+
+    def show(nanoseconds: int) -> str:
+        second, rest = divmod(nanoseconds + _wall_offset(clock), _SECOND)
+        text = seconds[second]
+        for letter in fractions:
+            digits, unit = _FRACTIONS[letter]
+            text = text.replace(f"\x01{letter}", f"{rest // unit:0{digits}}")
+        return text
+
+    return show
+
+
+def formatter(name: str, arguments: tuple[str, ...]) -> Callable[[Any], str]:
+    """The function of a `Formatted` type. Raises CompilerBug for a name that no formatter has."""
+    if name == "cgroup_path":
+        pattern = arguments[0] if arguments else ""
+        paths = Cache(lambda id: cgroup_path(id, pattern), 1 << 12)
+        return lambda id: paths[id]
+    if name not in _FORMATTERS:
+        raise CompilerBug(f"no formatter is called {name!r}")
+    return _FORMATTERS[name]
+
+
+@lru_cache(maxsize=1024)
+def username(uid: int) -> str:
+    """The user's name; empty if there is none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid & 0xFFFFFFFF).pw_name
+    except (KeyError, OverflowError):
+        return ""
+
+
+def mac(raw: bytes) -> str:
+    """A hardware address, in capitals."""
+    return ":".join(f"{byte:02X}" for byte in raw[:6])
+
+
+def errname(number: int) -> str:
+    """`ENOENT` for 2 or -2; the number where no error has it."""
+    return errno.errorcode.get(abs(number), str(number)) if number else "0"
+
+
+def signame(number: int) -> str:
+    """`SIGTERM` for 15; the number where no signal has it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+_FORMATTERS: dict[str, Callable[[Any], str]] = {
+    "username": username,
+    "mac": mac,
+    "mac_address": mac,
+    "macaddr": mac,
+    "errname": errname,
+    "signame": signame,
+}
+
+
+def cgroup_path(id: int, pattern: str = "") -> str:
+    """`unified:/path` of a cgroup by its id, for each hierarchy that has one and that the pattern admits."""
+    found = []
+    for hierarchy, root in _hierarchies():
+        if pattern and not re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), hierarchy):
+            continue
+        path = _find_inode(root, id)
+        if path is not None:
+            found.append(f"{hierarchy}:{path}")
+    return ",".join(found)
+
+
+@lru_cache(maxsize=1)
+def _hierarchies() -> tuple[tuple[str, str], ...]:
+    """(name, mount point) of the cgroup hierarchies."""
+    found: dict[str, str] = {}
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                point, kind = line.split(" ")[1:3]
+                if kind in ("cgroup", "cgroup2"):
+                    found.setdefault("unified" if kind == "cgroup2" else os.path.basename(point), point)
+    except OSError:
+        return ()
+    return tuple(found.items())
+
+
+def _find_inode(root: str, inode: int) -> str | None:
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            if os.stat(folder).st_ino == inode:
+                return folder[len(root) :] or "/"
+            with os.scandir(folder) as entries:
+                pending.extend(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            continue  # a group that ended meanwhile
+    return None
