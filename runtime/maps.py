@@ -1,0 +1,274 @@
+"""A plan's maps and their raw entries → sorted, printable dumps; clear and zero.
+
+A per-CPU map's value is one slot a CPU, each the value rounded up to 8 bytes; aggregates are reduced
+over the slots. Layouts: count, sum, hist, lhist one u64 (or s64); min, max {value, u64 is_set};
+avg, stats {u64 count, total}.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from codegen.plan import Map
+from lang.diagnostics import CompilerBug
+from lang.types import Aggregate, Bool, Enum, Int, Record, Str, Tuple, Type, offsets, size_of
+from runtime import histogram
+from runtime.text import Dump, DumpType
+from runtime.values import Values, average, divide, int_code, json_int, stats_text
+
+Entry = tuple[bytes, bytes]
+_CHUNK = 1 << 16
+_SIGN, _MASK = 1 << 63, (1 << 64) - 1
+_ZERO_KEY = bytes(4)
+
+
+class Access(Protocol):
+    """The bpf(2) calls on maps: the module `kernel.bpfcall`."""
+
+    def map_lookup(self, fd: int, key: bytes, value_size: int) -> bytes | None: ...
+
+    def map_update(self, fd: int, key: bytes, value: bytes, flags: int = 0) -> None: ...
+
+    def map_entries(self, fd: int, key_size: int, value_size: int, max_entries: int) -> list[Entry]: ...
+
+    def map_delete_all(self, fd: int, keys: Sequence[bytes]) -> None: ...
+
+
+class Maps:
+    """The maps of one running plan, by their C names."""
+
+    def __init__(
+        self, maps: Sequence[Map], fd: Callable[[str], int], access: Access, cpus: int, values: Values
+    ) -> None:
+        self._maps = {item.name: item for item in maps}
+        self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
+
+    def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
+        """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
+        item = self._maps[name]
+        kind = item.value
+        if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist"):
+            return self._histograms(item, kind, top, div)
+        if item.key is None:
+            return self._scalar(item, div, at_exit)
+        return self._keyed(item, item.key, top, div)
+
+    def clear(self, name: str) -> None:
+        """Delete all entries."""
+        item = self._maps[name]
+        if item.kind in ("array", "percpu_array"):
+            self._blank(item, [key for key, _ in self._entries(item)])
+        else:
+            self._access.map_delete_all(self._fd(name), [key for key, _ in self._entries(item)])
+
+    def zero(self, name: str) -> None:
+        """Set all values to 0 and keep the keys; a scalar that was written stays written."""
+        item = self._maps[name]
+        if item.key is None and _flag_offset(item) is not None:
+            raw = self._access.map_lookup(self._fd(name), _ZERO_KEY, self._total(item)) or b""
+            if self._written(item, raw):
+                slot = bytes(_flag_offset(item) or 0) + struct.pack("<Q", 1)
+                blank = slot.ljust(self._stride(item), b"\0") * (self._total(item) // self._stride(item))
+                self._access.map_update(self._fd(name), _ZERO_KEY, blank)
+            return
+        self._blank(item, [key for key, _ in self._entries(item)])
+
+    def _blank(self, item: Map, keys: Sequence[bytes]) -> None:
+        zeros, fd = bytes(self._total(item)), self._fd(item.name)
+        for key in keys:
+            self._access.map_update(fd, key, zeros, 0 if item.kind.endswith("array") else 2)
+
+    # --- reading ---
+
+    def _stride(self, item: Map) -> int:
+        return -(-item.value_size // 8) * 8 if "percpu" in item.kind else item.value_size
+
+    def _total(self, item: Map) -> int:
+        return self._stride(item) * (self._cpus if "percpu" in item.kind else 1)
+
+    def _entries(self, item: Map) -> list[Entry]:
+        fd = self._fd(item.name)
+        return self._access.map_entries(fd, item.key_size, self._total(item), item.max_entries)
+
+    def _slots(self, item: Map) -> int:
+        return self._cpus if "percpu" in item.kind else 1
+
+    def _scalar(self, item: Map, div: int, at_exit: bool) -> Dump | None:
+        raw = self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
+        raw = raw or bytes(self._total(item))
+        if at_exit and not self._written(item, raw):
+            return None
+        (text,) = self._texts(item, [raw], self._numbers(item, [raw]), div)
+        return Dump(item.script_name, _dump_type(item.value), True, [("", text)])
+
+    def _written(self, item: Map, raw: bytes) -> bool:
+        """Whether any CPU wrote the scalar."""
+        offset, stride = _flag_offset(item), self._stride(item)
+        if offset is None:
+            at = 8 if isinstance(item.value, Aggregate) and item.value.kind in ("min", "max") else 0
+        else:
+            at = offset
+        return any(raw[start + at : start + at + 8].strip(b"\0") for start in range(0, len(raw), stride))
+
+    def _keyed(self, item: Map, key: Type, top: int, div: int) -> Dump | None:
+        entries = self._entries(item)
+        if not entries:
+            return None
+        raws = [raw for _, raw in entries]
+        numbers = self._numbers(item, raws)
+        order = key_order(key, item.key_size, [name for name, _ in entries])
+        if numbers is not None:
+            by_value = _sort_values(item.value, numbers)
+            order.sort(key=lambda index: by_value[index])
+        order = order[-top:] if top else order
+        keys = self._key_texts(key, item.key_size, [entries[index][0] for index in order])
+        chosen = None if numbers is None else [numbers[index] for index in order]
+        texts = self._texts(item, [raws[index] for index in order], chosen, div)
+        return Dump(item.script_name, _dump_type(item.value), False, list(zip(keys, texts, strict=True)))
+
+    def _key_texts(self, key: Type, stride: int, keys: Sequence[bytes]) -> list[str]:
+        return self._values.key_rows(key, stride).many(b"".join(keys))
+
+    def _numbers(self, item: Map, raws: Sequence[bytes]) -> list[int] | None:
+        """The values as integers, averages for avg and stats; None for what is not a number."""
+        kind, slots, stride = item.value, self._slots(item), self._stride(item)
+        match kind:
+            case Int(bits, signed) | Enum(_, bits, signed):
+                code = int_code(bits, signed)
+                return [value for (value,) in _unpack(raws, f"{code}{stride - bits // 8}x", 1)]
+            case Aggregate("count" | "sum", signed):
+                sums = list(map(sum, _unpack(raws, f"{int_code(64, signed)}{stride - 8}x", slots)))
+                return _wrapped(sums, signed)
+            case Aggregate("min" | "max" as name, signed):
+                pick = min if name == "min" else max
+                found = _unpack(raws, f"{int_code(64, signed)}Q{stride - 16}x", slots)
+                return [pick(_set_values(row), default=0) for row in found]
+            case Aggregate("avg" | "stats"):
+                return [average(count, total) for count, total in self._pairs(item, kind, raws)]
+            case Aggregate():
+                raise CompilerBug(f"no map of {kind} can be printed")
+        return None
+
+    def _pairs(self, item: Map, kind: Aggregate, raws: Sequence[bytes]) -> list[tuple[int, int]]:
+        """(count, total) over all CPUs, of avg and stats."""
+        counts, totals = [], []
+        code = f"Q{int_code(64, kind.signed)}{self._stride(item) - 16}x"
+        for row in _unpack(raws, code, self._slots(item)):
+            counts.append(sum(row[::2]))
+            totals.append(sum(row[1::2]))
+        return list(zip(_wrapped(counts, False), _wrapped(totals, kind.signed), strict=True))
+
+    def _texts(self, item: Map, raws: Sequence[bytes], numbers: Sequence[int] | None, div: int) -> list[str]:
+        """The values' texts in the writer's style; `div` divides numbers."""
+        kind, style, divisor = item.value, self._values.style, max(div, 1)
+        if numbers is None:
+            return self._values.rows(kind, style, self._stride(item)).many(b"".join(raws))
+        if isinstance(kind, Aggregate) and kind.kind == "stats":
+            pairs = self._pairs(item, kind, raws)
+            return [stats_text(count, total, divisor, style) for count, total in pairs]
+        if isinstance(kind, Enum) and style == "text":
+            return list(map(self._values.enum_text(kind.name), numbers))
+        if divisor != 1:
+            numbers = [divide(number, divisor) for number in numbers]
+        return list(map(json_int if style == "json" else str, numbers))
+
+    # --- histograms ---
+
+    def _histograms(self, item: Map, kind: Aggregate, top: int, div: int) -> Dump | None:
+        """hist and lhist: an array of buckets, or {key, u64 bucket} in a hash."""
+        entries = self._entries(item)
+        counts = _wrapped(list(map(sum, _unpack([raw for _, raw in entries], "Q", self._slots(item)))), False)
+        draw = histogram.json if self._values.style == "json" else histogram.text
+        if item.key is None:
+            rows = histogram.buckets(kind, counts, div)
+            return Dump(item.script_name, "hist", True, [("", draw(rows))]) if rows else None
+        size = item.key_size - 8
+        found: dict[bytes, dict[int, int]] = {}
+        for (key, _), count in zip(entries, counts, strict=True):
+            found.setdefault(key[:size], {})[int.from_bytes(key[size:], "little")] = count
+        keys = list(found)
+        order = key_order(item.key, size, keys)
+        order.sort(key=lambda index: sum(found[keys[index]].values()))
+        chosen = [keys[index] for index in (order[-top:] if top else order)]
+        texts = [draw(histogram.buckets(kind, _dense(found[key]), div)) for key in chosen]
+        names = self._key_texts(item.key, size, chosen)
+        return Dump(item.script_name, "hist", False, list(zip(names, texts, strict=True))) if names else None
+
+
+def key_order(kind: Type, size: int, keys: Sequence[bytes]) -> list[int]:
+    """The keys' positions in order: signed numbers, strings by byte, tuples of these; else as they came."""
+    match kind:
+        case Tuple(elements) | Record(_, elements):
+            places = list(zip(offsets(elements)[0], elements, strict=True))
+        case _:
+            places = [(0, kind)]
+    code, at = "", 0
+    for offset, item in places:
+        part = _sort_code(item)
+        if part:
+            code += f"{offset - at}x{part}"
+            at = offset + size_of(item)
+    if not code:
+        return list(range(len(keys)))
+    order = _unpack(keys, f"{code}{size - at}x", 1)
+    return sorted(range(len(keys)), key=lambda index: order[index])
+
+
+def _sort_code(kind: Type) -> str:
+    match kind:
+        case Int(bits) | Enum(_, bits):
+            return int_code(bits, True)
+        case Bool():
+            return "B"
+        case Str(size):
+            return f"{size}s"
+    return ""
+
+
+def _dump_type(kind: Type) -> DumpType:
+    return "stats" if isinstance(kind, Aggregate) and kind.kind in ("avg", "stats") else "map"
+
+
+def _flag_offset(item: Map) -> int | None:
+    """Where a scalar's `written` flag is; None for types whose zero says the same."""
+    if isinstance(item.value, Aggregate) and item.value.kind != "sum":
+        return None
+    return -(-size_of(item.value) // 8) * 8
+
+
+def _unpack(raws: Sequence[bytes], code: str, slots: int) -> list[tuple[int, ...]]:
+    """Each raw value as a tuple, `code` once for each slot."""
+    layout = struct.Struct("<" + code * slots)
+    found: list[tuple[int, ...]] = []
+    for start in range(0, len(raws), _CHUNK):
+        found.extend(layout.iter_unpack(b"".join(raws[start : start + _CHUNK])))
+    return found
+
+
+def _wrapped(values: list[int], signed: bool) -> list[int]:
+    """Sums as 64-bit arithmetic has them."""
+    low, high = (-_SIGN, _SIGN - 1) if signed else (0, _MASK)
+    if not values or (min(values) >= low and max(values) <= high):
+        return values
+    shift = _SIGN if signed else 0
+    return [(value + shift & _MASK) - shift for value in values]
+
+
+def _set_values(row: tuple[int, ...]) -> list[int]:
+    return [value for value, is_set in zip(row[::2], row[1::2], strict=True) if is_set]
+
+
+def _sort_values(kind: Type, numbers: Sequence[int]) -> Sequence[int]:
+    """What entries sort by: the number; of min and max as unsigned, as bpftrace does."""
+    if isinstance(kind, Aggregate) and kind.kind in ("min", "max"):
+        return [number & _MASK for number in numbers]
+    return numbers
+
+
+def _dense(found: dict[int, int]) -> list[int]:
+    counts = [0] * (max(found) + 1)
+    for bucket, count in found.items():
+        counts[bucket] = count
+    return counts
