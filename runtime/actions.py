@@ -1,0 +1,94 @@
+"""Records of the ring → what their statements do: one compiled handler for each emitting statement.
+
+Handlers are made when the first record of their statement comes, so a start costs nothing for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from codegen.plan import Event, Plan
+from lang.diagnostics import CompilerBug
+from lang.types import size_of
+from runtime.decode import RECORD_HEADER, Rows
+from runtime.formatters import strftime_now
+from runtime.maps import Maps
+from runtime.printf import printf_rows, value_rows
+from runtime.ring import Run
+from runtime.text import Writer
+from runtime.values import Values
+
+Handler = Callable[[memoryview, Run], None]
+
+
+class Actions:
+    """Executes events in the order of the ring. `exit_code` is set once a script called exit()."""
+
+    def __init__(self, plan: Plan, values: Values, maps: Maps, writer: Writer) -> None:
+        self._events = {event.site: event for event in plan.events}
+        self._values, self._maps, self._writer = values, maps, writer
+        self._handlers: dict[int, Handler] = {}
+        self.exit_code: int | None = None
+
+    @property
+    def exited(self) -> bool:
+        """Whether the script called exit()."""
+        return self.exit_code is not None
+
+    def handle(self, data: memoryview, run: Run) -> bool:
+        """Execute one run of records; True if the script called exit()."""
+        handler = self._handlers.get(run.site)
+        if handler is None:
+            handler = self._handlers[run.site] = self._make(run.site)
+        handler(data, run)
+        return self.exit_code is not None
+
+    def _make(self, site: int) -> Handler:
+        event = self._events.get(site)
+        if event is None:
+            raise CompilerBug(f"a record of site {site}, which the plan does not have")
+        match event.action:
+            case "printf":
+                return partial(_print_rows, printf_rows(event, self._values), self._writer.printf)
+            case "print_value":
+                return partial(_print_rows, value_rows(event, self._values), self._writer.values)
+            case "print_map":
+                return partial(_repeat, partial(self._print_map, event))
+            case "clear":
+                return partial(_repeat, partial(self._maps.clear, event.map))
+            case "zero":
+                return partial(_repeat, partial(self._maps.zero, event.map))
+            case "time":
+                return partial(_repeat, lambda: self._writer.text("time", strftime_now(event.text)))
+            case "exit":
+                return partial(self._exit, event)
+
+    def _print_map(self, event: Event) -> None:
+        dump = self._maps.dump(event.map, event.top, event.div)
+        if dump is not None:
+            self._writer.map(dump)
+
+    def _exit(self, event: Event, data: memoryview, run: Run) -> None:
+        if self.exit_code is None:
+            self.exit_code = _number(event, data, run.start)
+
+
+def _print_rows(rows: Rows, write: Callable[[list[str]], None], data: memoryview, run: Run) -> None:
+    if run.records == 1:
+        write([rows.one(data, run.start)])
+    else:
+        write(rows.many(data[run.start : run.end]))
+
+
+def _repeat(action: Callable[[], None], _data: memoryview, run: Run) -> None:
+    for _ in range(run.records):
+        action()
+
+
+def _number(event: Event, data: memoryview, start: int) -> int:
+    """The event's only field as a number, 0 if it has none; fields of all sizes are little-endian."""
+    if not event.fields:
+        return 0
+    at = start + RECORD_HEADER + event.fields[0].offset
+    return int.from_bytes(data[at : at + size_of(event.fields[0].type)], "little", signed=True)

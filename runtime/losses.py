@@ -1,0 +1,63 @@
+"""The map `ebt_lost` → what the user must know: lost events and failed operations, as they come.
+
+It is a per-CPU array of u64: entry 0 counts events that found no room in the ring, entry 1 + i the failures
+of the plan's i-th Failure. Losses are told as they grow, at most twice a second, and in all at the end; a
+failure is told when it is first seen, and with its count at the end if it came again.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+from codegen.plan import Failure, Plan
+from runtime.maps import Access
+from runtime.text import Warn, Writer
+
+MAP = "ebt_lost"
+_INTERVAL = 0.5
+
+
+class Losses:
+    """The counters of one run; `fd` is None where the plan has none."""
+
+    def __init__(self, plan: Plan, fd: int | None, access: Access, cpus: int, writer: Writer) -> None:
+        self._failures, self._fd, self._access, self._cpus = plan.failures, fd, access, cpus
+        self._writer = writer
+        self._lost = 0
+        self._told: dict[int, int] = {}
+        self._next = 0.0
+
+    def tell_new(self, *, now: bool = False) -> None:
+        """Tell what is new since the last time."""
+        if self._fd is None or (not now and time.monotonic() < self._next):
+            return
+        self._next = time.monotonic() + _INTERVAL
+        lost = self._read(0)
+        if lost > self._lost:
+            self._writer.lost(lost - self._lost)
+            self._lost = lost
+        for index, failure in enumerate(self._failures):
+            if index not in self._told and (count := self._read(1 + index)):
+                self._told[index] = count
+                self._writer.warning(_warn(failure, count))
+
+    def tell_totals(self) -> None:
+        """Tell everything that is still new, then the totals."""
+        self.tell_new(now=True)
+        for index, told in self._told.items():
+            count = self._read(1 + index)
+            if count > told:
+                self._writer.warning(_warn(self._failures[index], count))
+        if self._lost:
+            self._writer.lost_in_all(self._lost)
+
+    def _read(self, entry: int) -> int:
+        assert self._fd is not None
+        raw = self._access.map_lookup(self._fd, struct.pack("<I", entry), 8 * self._cpus) or b""
+        return sum(struct.unpack(f"<{len(raw) // 8}Q", raw))
+
+
+def _warn(failure: Failure, count: int) -> Warn:
+    place = failure.place
+    return Warn(place.file, place.line, place.column, failure.text, place.text, count)

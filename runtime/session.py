@@ -1,0 +1,260 @@
+"""A loaded plan and a writer → a whole run: begin, attach, events until something ends it, end, maps.
+
+Every end is the same: an exit() in the script, SIGINT, SIGTERM, SIGHUP, a closed pipe, the child's or the
+process's end, the time limit. The programs are detached, the `end` programs run, the ring is read to its
+last record, then losses and maps are told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
+
+from codegen.plan import Map, Plan
+from kernel import bpfcall
+from lang.machine import Field
+from runtime.actions import Actions
+from runtime.losses import MAP as LOST
+from runtime.losses import Losses
+from runtime.maps import Access, Maps
+from runtime.ring import Ring
+from runtime.symbolize import Found, Symbolizer
+from runtime.text import Writer
+from runtime.values import Values
+from runtime.waiting import Abandoned, Stops
+
+NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
+_STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
+# After a drain the next one waits a little, so that events come in batches and not one wake-up each.
+_SHORTEST, _LONGEST = 0.0005, 0.010
+_PATIENCE = 0.2  # for a record that is still being written at the end
+
+
+class Loaded(Protocol):
+    """What runtime.load gives: programs and maps in the kernel."""
+
+    @property
+    def ring_fd(self) -> int | None: ...
+
+    def map_fd(self, name: str) -> int: ...
+
+    def attach_all(self) -> object: ...
+
+    def run_special(self, name: Literal["begin", "end"]) -> object: ...
+
+    def detach(self) -> None: ...
+
+
+def run(
+    loaded: Loaded,
+    plan: Plan,
+    writer: Writer,
+    *,
+    child: subprocess.Popen[bytes] | None = None,
+    pid: int | None = None,
+    duration: float | None = None,
+    reader_fd: int | None = None,
+    kernel_symbol: Callable[[int], Found],
+    user_symbol: Callable[[int, int], Found],
+    struct_fields: Mapping[int, Sequence[Field]] | None = None,
+    access: Access = bpfcall,
+    cpus: int | None = None,
+) -> int:
+    """Run the plan to its end; the exit code.
+
+    `child` was started and stopped (SIGSTOP) before its first instruction, and goes on once the probes are
+    attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
+    programs are detached on every way out, also by an exception.
+    """
+    cpus = cpus or bpfcall.possible_cpus()
+    session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
+    try:
+        with Stops() as stops:
+            try:
+                return session.run(stops, child, pid, duration, reader_fd)
+            except (BrokenPipeError, Abandoned):
+                return session.actions.exit_code or 0
+            finally:
+                stops.interruptible = False
+                session.finish()
+    finally:
+        session.close()
+
+
+class Session:
+    """One run's parts. Use `run`."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        plan: Plan,
+        writer: Writer,
+        access: Access,
+        cpus: int,
+        kernel_symbol: Callable[[int], Found],
+        user_symbol: Callable[[int, int], Found],
+        struct_fields: Mapping[int, Sequence[Field]] | None = None,
+    ) -> None:
+        self._loaded, self._plan, self._writer, self._access = loaded, plan, writer, access
+        self._maps_by_name = {item.name: item for item in plan.maps}
+        symbols = Symbolizer(kernel_symbol, user_symbol, self._frames)
+        values = Values(plan.settings, symbols, json=writer.json, struct_fields=struct_fields)
+        self._maps = Maps(plan.maps, loaded.map_fd, access, cpus, values)
+        self.actions = Actions(plan, values, self._maps, writer)
+        self._ring = self._open_ring()
+        lost_fd = loaded.map_fd(LOST) if LOST in self._maps_by_name else None
+        self._losses = Losses(plan, lost_fd, access, cpus, writer)
+        self._attached = False
+
+    def run(
+        self,
+        stops: Stops,
+        child: subprocess.Popen[bytes] | None,
+        pid: int | None,
+        duration: float | None,
+        reader_fd: int | None,
+    ) -> int:
+        """The stages in their order; the exit code."""
+        stops.interruptible = True
+        self._write_settings(child.pid if child else 0)
+        self._loaded.run_special("begin")
+        self._attach()
+        if reader_fd is not None:
+            stops.watch_reader(reader_fd)
+        if pid is not None:
+            stops.watch_process(pid, "process ended")
+        if child is not None:
+            stops.watch_process(child.pid, "child ended")
+            os.kill(child.pid, signal.SIGCONT)
+        if all(program.kind == "special" for program in self._plan.programs):
+            stops.stop("nothing is attached")
+        self._loop(stops, None if duration is None else time.monotonic() + duration)
+        self._end(stops)
+        return self.actions.exit_code or 0
+
+    def finish(self) -> None:
+        """Detach, once."""
+        if self._attached:
+            self._attached = False
+            self._loaded.detach()
+
+    def close(self) -> None:
+        """Unmap the ring."""
+        if self._ring is not None:
+            self._ring.close()
+
+    # --- start ---
+
+    def _open_ring(self) -> Ring | None:
+        ring = next((item for item in self._plan.maps if item.kind == "ringbuf"), None)
+        fd = self._loaded.ring_fd
+        if ring is None or fd is None:
+            return None
+        return Ring(fd, ring.max_entries or self._plan.settings.ring_bytes)
+
+    def _write_settings(self, cpid: int) -> None:
+        if _SETTINGS in self._maps_by_name:
+            start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), struct.pack("<QQ", start, cpid))
+
+    def _attach(self) -> None:
+        """Attach and say so; begin's output comes after the banner."""
+        self._attached = True
+        self._loaded.attach_all()
+        self._writer.attached(sum(len(program.attach) for program in self._plan.programs))
+        if NOTIFY in os.environ:
+            self._writer.line(NOTIFY)
+
+    # --- events ---
+
+    def _loop(self, stops: Stops, deadline: float | None) -> None:
+        """Read events until something ends the run. Sleeps when idle, reads in batches under load."""
+        pause = _SHORTEST
+        fd = self._ring.fd if self._ring else None
+        self._drain()
+        while not self._over(stops):
+            self._writer.idle()
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            if not stops.wait(left, fd):
+                continue
+            waiting = self._ring.waiting if self._ring else 0
+            self._drain()
+            self._losses.tell_new()
+            if self._over(stops):
+                return
+            pause = self._next_pause(pause, waiting)
+            self._writer.idle()
+            stops.wait(pause)
+
+    def _over(self, stops: Stops) -> bool:
+        return stops.reason is not None or self.actions.exited
+
+    def _next_pause(self, pause: float, waiting: int) -> float:
+        """Longer while the ring stays nearly empty, shorter as it fills: none beyond an eighth."""
+        size = self._ring.size if self._ring else 1
+        if waiting > size // 8:
+            return 0.0
+        if waiting > size // 32:
+            return max(pause / 2, _SHORTEST)
+        return min(max(pause, _SHORTEST) * 2, _LONGEST)
+
+    def _drain(self) -> None:
+        """Execute all events committed by now; after an exit() the rest is thrown away."""
+        if self._ring is None:
+            return
+        if self.actions.exited:
+            self._ring.skip()
+            return
+        data, handle = self._ring.data, self.actions.handle
+        for item in self._ring.drain():
+            if handle(data, item):
+                break
+
+    # --- end ---
+
+    def _end(self, stops: Stops) -> None:
+        """Detach, end programs, the last events, losses, maps."""
+        exited = self.actions.exit_code
+        stops.interruptible = False
+        self.finish()
+        stops.interruptible = True
+        self._drain_all()
+        self.actions.exit_code = None
+        self._loaded.run_special("end")
+        self._drain_all()
+        self.actions.exit_code = exited if exited is not None else self.actions.exit_code
+        self._losses.tell_totals()
+        self._writer.end()
+        if self._plan.settings.print_maps_on_exit:
+            for item in sorted(self._maps_to_print(), key=lambda item: item.script_name):
+                dump = self._maps.dump(item.name, at_exit=True)
+                if dump is not None:
+                    self._writer.map(dump)
+        self._writer.flush()
+
+    def _maps_to_print(self) -> list[Map]:
+        return [item for item in self._plan.maps if item.script_name]
+
+    def _drain_all(self) -> None:
+        """Read to the last record. Nothing is attached any more, so what is being written ends soon."""
+        deadline = time.monotonic() + _PATIENCE
+        self._drain()
+        while self._ring is not None and self._ring.waiting and time.monotonic() < deadline:
+            time.sleep(0.001)
+            self._drain()
+
+    def _frames(self, id: int, count: int) -> Sequence[int] | None:
+        item = self._maps_by_name.get(_STACKS)
+        if item is None:
+            return None
+        raw = self._access.map_lookup(self._loaded.map_fd(_STACKS), struct.pack("<Q", id), item.value_size)
+        if raw is None:
+            return None
+        return struct.unpack_from(f"<{min(count, len(raw) // 8)}Q", raw)

@@ -1,0 +1,185 @@
+"""What a run has to say → text: the script's output on one descriptor, messages on another.
+
+`Writer` is the interface that `runtime.jsonl` shares. Output is collected and written in blocks; the session
+flushes when it goes to wait.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Buffering = Literal["auto", "line", "full", "none"]
+DumpType = Literal["map", "hist", "stats"]
+_BLOCK = 64 << 10
+_ENTRIES = 1 << 14
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A printed map: (key, value) texts in order. A scalar map has one entry, without a key."""
+
+    name: str
+    type: DumpType
+    scalar: bool
+    entries: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Warn:
+    """A problem met while the programs run: where, what, the source there, and how often."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    source: str = ""
+    count: int = 1
+
+
+class Writer(Protocol):
+    """Where a session's output goes."""
+
+    @property
+    def json(self) -> bool:
+        """Whether values are to be written as JSON."""
+
+    def printf(self, texts: list[str]) -> None:
+        """The texts of consecutive printf events."""
+
+    def values(self, texts: list[str]) -> None:
+        """The texts of consecutive printed values."""
+
+    def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None: ...
+
+    def map(self, dump: Dump) -> None: ...
+
+    def attached(self, count: int) -> None:
+        """All probes are attached."""
+
+    def line(self, text: str) -> None:
+        """A line for programs that wait for it."""
+
+    def lost(self, count: int) -> None:
+        """So many more events were lost."""
+
+    def lost_in_all(self, count: int) -> None: ...
+
+    def warning(self, warn: Warn) -> None: ...
+
+    def end(self) -> None:
+        """The programs are detached and all events written; maps follow."""
+
+    def flush(self) -> None: ...
+
+    def idle(self) -> None:
+        """The session goes to wait: what is held back must be seen now."""
+
+
+class Output:
+    """A file descriptor, written in blocks. Invalid UTF-8 passes through as it came.
+
+    A reader that went away is BrokenPipeError. `full` holds text back until a block is full.
+    """
+
+    def __init__(self, fd: int, buffering: Buffering = "auto") -> None:
+        self.fd, self._buffering = fd, buffering
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _BLOCK or self._buffering == "none":
+            self.flush()
+
+    def idle(self) -> None:
+        if self._buffering != "full":
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._held:
+            return
+        data = memoryview(b"".join(self._held))
+        self._held, self._size = [], 0
+        while data:
+            try:
+                data = data[os.write(self.fd, data) :]
+            except BlockingIOError:
+                waiter = select.poll()
+                waiter.register(self.fd, select.POLLOUT)
+                waiter.poll()
+
+
+class TextWriter:
+    """bpftrace's text format. `quiet` leaves the banner away."""
+
+    json = False
+
+    def __init__(self, out: Output, messages: Output, *, quiet: bool = False) -> None:
+        self._out, self._messages, self._quiet = out, messages, quiet
+
+    def printf(self, texts: list[str]) -> None:
+        self._out.write("".join(texts))
+
+    def values(self, texts: list[str]) -> None:
+        self._out.write("\n".join([*texts, ""]))
+
+    def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
+        self._out.write(text if kind in ("time", "cat") else text + "\n")
+
+    def map(self, dump: Dump) -> None:
+        if dump.scalar:
+            head, between = f"{dump.name}:", "\n" if dump.type == "hist" else " "
+            self._out.write("".join([f"{head}{between}{value}\n" for _, value in dump.entries]))
+            return
+        head, between = f"{dump.name}[", "]:\n" if dump.type == "hist" else "]: "
+        for start in range(0, len(dump.entries), _ENTRIES):
+            part = dump.entries[start : start + _ENTRIES]
+            self._out.write("".join([f"{head}{key}{between}{value}\n" for key, value in part]))
+
+    def attached(self, count: int) -> None:
+        if not self._quiet:
+            self._tell(f"Attached {count} probe{'' if count == 1 else 's'}")
+
+    def line(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def lost(self, count: int) -> None:
+        self._tell(f"Lost {count} events")
+
+    def lost_in_all(self, count: int) -> None:
+        self._tell(f"WARNING: Total lost event count: {count}")
+
+    def warning(self, warn: Warn) -> None:
+        self._tell(warning_text(warn))
+
+    def end(self) -> None:
+        self._out.write("\n\n")
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def idle(self) -> None:
+        self._out.idle()
+
+    def _tell(self, text: str) -> None:
+        """A message, after all output that came before it."""
+        self._out.idle()
+        self._messages.write(text + "\n")
+        self._messages.flush()
+
+
+def warning_text(warn: Warn) -> str:
+    """`file:line:col: warning: message`, and the source underlined."""
+    times = f" ({warn.count} times)" if warn.count > 1 else ""
+    lines = [f"{warn.file}:{warn.line}:{warn.column}: warning: {warn.message}{times}"]
+    if warn.source:
+        shown = warn.source.split("\n", 1)[0]
+        lines += [shown, "^" + "~" * (len(shown) - 1)]
+    return "\n".join(lines)
