@@ -79,7 +79,7 @@ def _library(name: str, pid: int, root: str) -> str | None:
 def _is_named(soname: str, name: str) -> bool:
     """`libc` names libc.so, libc.so.6 and libc-2.31.so; `libc.so.6` only itself."""
     versioned = soname.startswith(f"{name}-") and soname[len(name) + 1 :][:1].isdigit() and ".so" in soname
-    return soname == name or soname.startswith(f"{name}.so") or versioned
+    return soname == name or soname.startswith(f"{name}.") or versioned
 
 
 def _mapped(pid: int) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,8 @@ RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = ra
 
 MAGIC = 0xEB9F
 # Words that follow the three of every type: a fixed part, and a part for each of its `vlen` elements.
-_FIXED = (0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0)
+# Kind 0 is none: its size makes the walk fail.
+_FIXED = (1 << 40, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0)
 _EACH = (0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3)
 # The classes of names that can be asked for; an enum's constants are indexed with the enum's id.
 _CLASSES = {

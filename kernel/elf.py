@@ -59,6 +59,23 @@ def is_elf64(path: str) -> bool:
         return False
 
 
+def section(path: str, name: str) -> bytes:
+    """The bytes of a section by name; empty where the file is no ELF64 or lacks it. Raises OSError."""
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        head = _HEADER.unpack_from(data)
+        raw = data[head[5] : head[5] + _SECTION.size * head[11]]
+        sections = list(_SECTION.iter_unpack(raw))
+        names_at = sections[head[12]][4]
+    except (struct.error, IndexError):
+        return b""
+    for entry in sections:
+        if data.startswith(name.encode() + b"\0", names_at + entry[0]):
+            return data[entry[4] : entry[4] + entry[5]]
+    return b""
+
+
 def _is_native(head: bytes) -> bool:
     order = 1 if struct.pack("=H", 1) == b"\1\0" else 2
     return head[:6] == b"\x7fELF\x02" + bytes([order])

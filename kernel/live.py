@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel import functions, tracefs
+from kernel import elf, functions, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.btf import Blob, Btf, BtfError, read_blob
 from kernel.typetable import TypeTable
@@ -52,7 +52,9 @@ class LiveMachine(KernelMachine):
     def _open_btf(self) -> Btf | None:
         if self._btf_path is not None:
             try:
-                return Btf(read_blob(self._btf_path), str(self._btf_path))
+                path = str(self._btf_path)
+                packed = elf.is_elf64(path)  # a vmlinux file
+                return Btf(elf.section(path, ".BTF") if packed else read_blob(self._btf_path), path)
             except OSError as problem:
                 raise BtfError(f"{self._btf_path}: {problem.strerror}") from None
         try:

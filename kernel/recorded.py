@@ -145,7 +145,8 @@ def _open(path: Path) -> tuple[dict[str, Any], bytes]:
         header = json.loads(body[:size])
         sections = header["sections"]
         end = size + max(start + length for start, length in sections.values())
-        if end > len(body) or not isinstance(header["features"], dict):
+        texts = isinstance(header["title"], str) and isinstance(header["arch"], str)
+        if end > len(body) or not texts or not isinstance(header["features"], dict):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ProfileError(f"{path}: the kernel profile has a header that makes no sense") from None
