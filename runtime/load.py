@@ -1,0 +1,254 @@
+"""Plan and Object → maps and programs in the kernel: a Loaded that attaches, runs and takes all back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
+from kernel.bpfcall import (
+    ATTACH_FENTRY,
+    ATTACH_FEXIT,
+    MAP_KINDS,
+    BpfError,
+    btf_object,
+    map_create,
+    possible_cpus,
+    prog_load,
+    prog_test_run,
+)  # fmt: skip
+from kernel.tracefs import find_tracefs
+from lang.diagnostics import CompilerBug
+from runtime.attach import Attached, Attacher, AttachError, not_permitted
+from runtime.object import Code, MapSpec, Object, link
+from runtime.refusal import explain, position
+
+_KINDS: dict[ProgramKind, str] = {
+    "tracepoint": "tracepoint", "raw_tracepoint": "raw_tracepoint", "special": "raw_tracepoint",
+    "kprobe": "kprobe", "kretprobe": "kprobe", "uprobe": "kprobe", "uretprobe": "kprobe",
+    "fentry": "tracing", "fexit": "tracing", "perf_event": "perf_event",
+}  # fmt: skip
+
+
+class LoadError(Exception):
+    """A map or program that the kernel refused: errno, the verifier's log, and the place in the script."""
+
+    def __init__(self, message: str, number: int, log: str = "", place: Place | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+        self.log = log
+        self.place = place
+
+
+class BtfIds(Protocol):
+    """What load() asks of the machine, for fentry and fexit."""
+
+    def btf_function_id(self, name: str, module: str = "") -> tuple[int, str] | None:
+        """(BTF id, the module whose BTF it counts in: `vmlinux` for the core) of a function."""
+
+
+def load(plan: Plan, obj: Object, machine: BtfIds | None = None, c_text: str = "") -> Loaded:
+    """Create the maps and load the programs of a plan; nothing is attached yet.
+
+    `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
+    Raises LoadError, with nothing left in the kernel.
+    """
+    _raise_limits()
+    loaded = Loaded(plan)
+    try:
+        for item in plan.maps:
+            loaded.maps[item.name] = _create(item, obj, plan)
+        for program in plan.programs:
+            loaded.programs.append(_load_program(program, obj, plan, loaded.maps, machine, c_text))
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+class Loaded:
+    """A plan in the kernel. As a context manager it detaches and closes everything at the end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.maps: dict[str, int] = {}
+        self.programs: list[tuple[Program, list[int]]] = []  # one descriptor, or one for each attach point
+        self.attached: list[Attached] = []
+
+    def __enter__(self) -> Loaded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def map_fd(self, name: str) -> int:
+        """The descriptor of a map by its C name."""
+        return self.maps[name]
+
+    @property
+    def ring_fd(self) -> int | None:
+        """The descriptor of the ring buffer, or None where the plan has none."""
+        return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
+
+    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
+        """Attach every program to its points, in the plan's order; how many were attached.
+
+        `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
+        refusal detaches what was attached and raises AttachError.
+        """
+        attacher = Attacher(find_tracefs())
+        for program, descriptors in self.programs:
+            if program.kind == "special":
+                continue
+            for index, point in enumerate(program.attach):
+                try:
+                    prog_fd = descriptors[min(index, len(descriptors) - 1)]
+                    self.attached.append(attacher.attach(program.kind, point, prog_fd))
+                except AttachError as error:
+                    if refused is None:
+                        self.detach()
+                        raise
+                    refused(error)
+        return len(self.attached)
+
+    def run_special(self, name: Literal["begin", "end"]) -> int:
+        """Run the `begin` or `end` programs in this process, in the plan's order; how many there were."""
+        ran = 0
+        for program, descriptors in self.programs:
+            if program.kind == "special" and program.attach[0].name == name:
+                try:
+                    prog_test_run(descriptors[0])
+                except BpfError as error:
+                    what = "this kernel cannot run a program at will (BPF_PROG_TEST_RUN, Linux 5.10)"
+                    raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error
+                ran += 1
+        return ran
+
+    def detach(self) -> None:
+        """Take the programs off their points, last one first; a second call does nothing."""
+        while self.attached:
+            self.attached.pop().close()
+
+    def close(self) -> None:
+        """Detach, then give programs and maps back to the kernel; a second call does nothing."""
+        self.detach()
+        while self.programs:
+            for descriptor in self.programs.pop()[1]:
+                os.close(descriptor)
+        while self.maps:
+            os.close(self.maps.popitem()[1])
+
+
+# --- maps -------------------------------------------------------------------------------------------
+
+
+def _create(item: Map, obj: Object, plan: Plan) -> int:
+    _compare(item, next((spec for spec in obj.maps if spec.name == item.name), None))
+    entries = item.max_entries
+    if not entries and item.kind in ("ringbuf", "perf_array"):
+        entries = plan.settings.ring_bytes if item.kind == "ringbuf" else possible_cpus()
+    key_size, value_size = (0, 0) if item.kind == "ringbuf" else (item.key_size, item.value_size)
+    try:
+        return map_create(item.kind, key_size, value_size, entries, item.flags, item.name)
+    except BpfError as error:
+        name = item.script_name or item.name
+        number = error.errno or errno.EIO
+        raise LoadError(f"cannot create the map {name}: {_map_reason(number, item)}", number) from error
+
+
+def _compare(item: Map, spec: MapSpec | None) -> None:
+    """The C text and the plan say the same of a map, or one is wrong. A numbered reference has no spec."""
+    if spec is None or item.kind == "ringbuf":
+        return
+    planned = (MAP_KINDS[item.kind], item.key_size, item.value_size)
+    declared = (spec.kind, spec.key_size, spec.value_size)
+    if planned != declared:
+        raise CompilerBug(f"map {item.name}: planned as {planned}, compiled as {declared} (kind, key, value)")
+
+
+def _map_reason(number: int, item: Map) -> str:
+    if number == errno.EPERM:
+        locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+        unlimited = locked == resource.RLIM_INFINITY
+        return not_permitted() + ("" if unlimited else f" (or the locked memory limit of {locked} bytes)")
+    if number in (errno.ENOMEM, errno.E2BIG):
+        size = f"{item.key_size} + {item.value_size} bytes"
+        return f"{item.max_entries} entries of {size} are too much for this kernel"
+    return os.strerror(number)
+
+
+# --- programs ---------------------------------------------------------------------------------------
+
+
+def _load_program(
+    program: Program, obj: Object, plan: Plan, maps: dict[str, int], machine: BtfIds | None, c_text: str
+) -> tuple[Program, list[int]]:
+    code = obj.program(program.name)
+    if code is None:
+        raise CompilerBug(f"the C text has no function {program.name}")
+    try:
+        insns = link(code, maps)
+    except KeyError as error:
+        raise CompilerBug(f"{program.name} uses the map {error}, which is not in the plan") from error
+    descriptors: list[int] = []
+    points = program.attach if program.kind in ("fentry", "fexit") else program.attach[:1]
+    try:
+        for point in points:
+            descriptors.append(_load_code(program, code, insns, point, plan, obj, machine, c_text))
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+    return program, descriptors
+
+
+def _load_code(
+    program: Program, code: Code, insns: bytes, point: Attach, plan: Plan, obj: Object,
+    machine: BtfIds | None, c_text: str,
+) -> int:  # fmt: skip
+    """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
+    expected, btf_id, owner = 0, 0, None
+    try:
+        if program.kind in ("fentry", "fexit"):
+            expected = ATTACH_FENTRY if program.kind == "fentry" else ATTACH_FEXIT
+            btf_id, owner = _function(point, machine)
+        return prog_load(
+            _KINDS[program.kind], insns, plan.settings.license, program.name, expected_attach_type=expected,
+            attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
+        )  # fmt: skip
+    except BpfError as error:
+        number = error.errno or errno.EIO
+        silent = number in (errno.EPERM, errno.EACCES) and not error.log.strip()
+        reason = not_permitted() if silent else explain(number, error.log)
+        place = position(error.log, code, c_text, obj.map_names) or point.place
+        raise LoadError(f"the kernel refused {point.label}: {reason}", number, error.log, place) from error
+    finally:
+        if owner is not None:
+            os.close(owner)
+
+
+def _function(point: Attach, machine: BtfIds | None) -> tuple[int, int | None]:
+    """(BTF id, descriptor of the module's BTF or None for the core) of the function to attach to."""
+    found = machine.btf_function_id(point.name, point.module) if machine is not None else None
+    if found is None:
+        message = f"cannot attach {point.label}: this kernel's BTF has no function {point.name}"
+        raise LoadError(message, errno.ENOENT, place=point.place)
+    number, module = found
+    return number, None if module in ("", "vmlinux") else btf_object(module)
+
+
+def _raise_limits() -> None:
+    """Locked memory (maps count into it before 5.11) and open files, as far as we may."""
+    for which in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_NOFILE):
+        soft, hard = resource.getrlimit(which)
+        unlimited = which == resource.RLIMIT_MEMLOCK and soft != resource.RLIM_INFINITY
+        wishes = [(resource.RLIM_INFINITY, resource.RLIM_INFINITY)] if unlimited else []
+        for wish in [*wishes, (hard, hard)]:
+            try:
+                resource.setrlimit(which, wish)
+                break
+            except (OSError, ValueError):
+                continue
