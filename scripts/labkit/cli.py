@@ -23,7 +23,10 @@ _EPILOG = """\
 The guest's root is this machine's, read-only under an overlay: the same python3, the same checkout. Nothing
 that a command changes outlives the guest, except what it leaves in $EBT_LAB_OUT. Also set are EBT_LAB=1,
 EBT_LAB_KERNEL (6.1) and EBT_LAB_DISK, an empty scratch disk of 1 GiB.
-The exit status is the command's own; 125 where the guest was lost, 124 where the lab could not make one.
+Exit status: the command's own; 125 where the guest was lost, 124 where the lab could not make one.
+
+Kernels are kept in ${XDG_CACHE_HOME:-~/.cache}/ebt-lab; 'fetch' replaces them by their successors.
+EBT_LAB_MIRROR names Debian mirrors or archives to try before the machine's own.
 """
 
 
@@ -100,6 +103,10 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of our output has seen enough.
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # A full disk, a directory that is not to be written: the machine's matter, told in its words.
+        say(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
+        return NO_GUEST
 
 
 def _end(number: int, frame: FrameType | None) -> None:
