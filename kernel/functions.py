@@ -49,9 +49,14 @@ class FunctionNames:
         wanted = matcher(module or "*")
         if not is_pattern(name):
             return tuple((owner, name) for owner in self._owners(name) if wanted(owner))
-        matches = matcher(name)
-        owners = ((owner, names) for owner, names in self.modules().items() if wanted(owner))
-        return tuple(sorted((owner, held) for owner, names in owners for held in filter(matches, names)))
+        body = b"[^ ]*".join(re.escape(piece.encode()) for piece in name.split("*"))
+        find = re.compile(b" (" + body + b")(?= )").findall  # the space lets it skip to where the name starts
+        found = []
+        for line in self._text.split(b"\n"):
+            owner = line[: line.find(b" ")].decode()
+            if line and wanted(owner):
+                found += [(owner, held.decode()) for held in find(line, len(owner))]
+        return tuple(sorted(found))
 
     def _owners(self, name: str) -> list[str]:
         """The modules that have a function of this very name."""

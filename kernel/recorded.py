@@ -38,7 +38,8 @@ class RecordedMachine(KernelMachine):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._header, self._body = _open(path)
+        self._header, self._body, checksum = _open(path)
+        self._key = f"profile {self.title} {checksum:08x} {len(self._body)}"
 
     @property
     def title(self) -> str:
@@ -71,7 +72,7 @@ class RecordedMachine(KernelMachine):
     def _open_btf(self) -> Btf | None:
         if "btf" not in self._header["sections"]:
             return None
-        return Btf(self._section("btf"), key=f"profile {self._header['crc']}")
+        return Btf(self._section("btf"), key=self._key)
 
     def _module_readers(self) -> dict[str, Callable[[], Blob]]:
         names = [name for name in self._header["sections"] if name.startswith("btf:")]
@@ -80,7 +81,7 @@ class RecordedMachine(KernelMachine):
     @cached_property
     def function_names(self) -> FunctionNames:
         """The names of the traceable functions."""
-        return FunctionNames.kept(f"profile {self._header['crc']}", self._find_functions)
+        return FunctionNames.kept(self._key, self._find_functions)
 
     def _find_functions(self) -> dict[str, set[str]]:
         """Those that the BTF has, more without a prototype, and less what cannot be traced."""
@@ -127,8 +128,8 @@ def default_machine() -> RecordedMachine:
     return RecordedMachine(Path(__file__).parent / "recorded" / "default.ebtk")
 
 
-def _open(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The header (with the file's checksum as `crc`) and the bytes after it."""
+def _open(path: Path) -> tuple[dict[str, Any], bytes, int]:
+    """The header, the bytes after it, and the file's checksum."""
     try:
         data = path.read_bytes()
     except OSError as problem:
@@ -150,7 +151,7 @@ def _open(path: Path) -> tuple[dict[str, Any], bytes]:
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ProfileError(f"{path}: the kernel profile has a header that makes no sense") from None
-    return {**header, "crc": crc}, body[size:]
+    return header, body[size:], crc
 
 
 def write_profile(path: Path, header: dict[str, Any], sections: dict[str, bytes]) -> None:
