@@ -15,7 +15,7 @@ ProgramKind = Literal[
     "tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "fentry", "fexit",
     "uprobe", "uretprobe", "perf_event", "special",
 ]
-Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit", "warning"]
+Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,7 @@ class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf: `text` is the format. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
-    `div`. time: `text` is the strftime format. exit: one field, the code. warning: `text` is the message,
-    and the fields are (s64 return code).
+    `div`. time: `text` is the strftime format. exit: one field, the code.
     """
 
     site: int
@@ -110,6 +109,17 @@ class Event:
     map: str = ""
     top: int = 0
     div: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way in which one statement can fail at run time, such as a full map: counted in the map `ebt_lost`.
+
+    That is a per-CPU array of u64: entry 0 counts lost events, entry 1 + i the failures of `Plan.failures[i]`.
+    """
+
+    place: Place
+    text: str
 
 
 @dataclass(frozen=True)
@@ -129,12 +139,12 @@ class Plan:
     """All that the runtime needs beside the C text.
 
     `uses_start_time`: the map `ebt_settings` (array of one {u64 start_ns; u64 cpid}) must be filled before
-    the first program runs. `lines` maps a line of the generated C (from 1) to a place.
+    the first program runs. The C text itself says which script line each of its lines is from (#line).
     """
 
     script: str
     programs: tuple[Program, ...]
     maps: tuple[Map, ...]
     events: tuple[Event, ...]
+    failures: tuple[Failure, ...] = ()
     settings: Settings = Settings()
-    lines: tuple[tuple[int, Place], ...] = ()

@@ -69,7 +69,7 @@ def check(
     checker.settle(drafts)
     found.raise_errors()
     bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
-    return Result(Checked(script, bodies, checker.maps, settings, parameters, pid), found.warnings)
+    return Result(Checked(script, bodies, checker.maps, settings, parameters, checker.sizes, pid), found.warnings)
 
 
 def _expand(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lang import ast
+from lang.fold import Constant, fold
 from lang.machine import Field, Parameter
 from lang.settings import Settings
 from lang.source import Span
@@ -75,6 +76,9 @@ class Body:
     def type(self, node: ast.Node) -> Type:
         return self.types[node]
 
+    def with_types(self, types: Mapping[ast.Node, Type]) -> Body:
+        return replace(self, types=types)
+
 
 @dataclass(frozen=True, eq=False)
 class Checked:
@@ -85,4 +89,9 @@ class Checked:
     maps: Mapping[str, MapInfo]
     settings: Settings
     parameters: tuple[str, ...]
+    sizes: Mapping[ast.Node, int]  # of sizeof and offsetof
     pid: int  # of -p; 0 without
+
+    def constant(self, node: ast.Expression) -> Constant | None:
+        """The value of a constant expression; None for what is known at run time only."""
+        return fold(node, self.parameters, self.sizes.get)

@@ -14,6 +14,7 @@ from lang import ast
 from lang.builtins import Scene
 from lang.checked import MapInfo
 from lang.convert import as_int, is_flexible
+from lang.fold import Constant
 from lang.printf import Conversion, conversions
 from lang.source import Span
 from lang.types import (
@@ -36,7 +37,7 @@ class Typing(Protocol):
     def type(self, node: ast.Expression) -> Type | None:
         """The type of an argument, which this visits."""
 
-    def constant(self, node: ast.Expression) -> int | str | bool | None:
+    def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a literal, a parameter or arithmetic on them; None for what is not constant."""
 
     def map(self, node: ast.Expression) -> MapInfo | None:

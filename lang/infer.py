@@ -14,8 +14,8 @@ from lang.builtins import BUILTINS, Scene, find_builtin, refusal
 from lang.checked import MapInfo, Target, VariableInfo
 from lang.convert import as_int, is_condition, is_flexible, literal_type, promote, settle
 from lang.diagnostics import Diagnostics, nearest
+from lang.fold import Constant, fold
 from lang.functions import FUNCTIONS
-from lang.literals import parse_integer
 from lang.machine import Field, Machine
 from lang.settings import Settings
 from lang.source import Span
@@ -45,6 +45,7 @@ class Inference:
         self.grew = False
         self.types: dict[ast.Node, Type] = {}
         self.variables: dict[ast.Variable, VariableInfo] = {}
+        self.sizes: dict[ast.Node, int] = {}
         self.scopes: list[dict[str, VariableInfo]] = []
         self._scene: Scene | None = None
 
@@ -71,23 +72,8 @@ class Inference:
             self.types[node] = kind
         return kind
 
-    def constant(self, node: ast.Expression) -> int | str | bool | None:
-        match node:
-            case ast.Integer(_, value) | ast.String(_, value) | ast.Boolean(_, value):
-                return value
-            case ast.Parameter(_, number):
-                return self._parameter_value(number)
-            case ast.ParameterCount():
-                return len(self.parameters)
-            case ast.Group(_, inner):
-                return self.constant(inner)
-            case ast.Unary(_, operator, operand):
-                return _fold_unary(operator, self.constant(operand))
-            case ast.Binary(_, left, operator, right):
-                return _fold_binary(self.constant(left), operator, self.constant(right))
-            case ast.SizeOf() | ast.OffsetOf():
-                return self._layout_constant(node)
-        return None
+    def constant(self, node: ast.Expression) -> Constant | None:
+        return fold(node, self.parameters, self._layout_constant)
 
     def map(self, node: ast.Expression) -> MapInfo | None:
         if not isinstance(node, ast.Map):
@@ -138,22 +124,13 @@ class Inference:
     def _boolean(self, node: ast.Boolean) -> Type:
         return BOOL
 
-    def _parameter_value(self, number: int) -> int | str:
-        if number > len(self.parameters):
-            return 0
-        text = self.parameters[number - 1]
-        try:
-            return -parse_integer(text[1:]) if text.startswith("-") else parse_integer(text)
-        except ValueError:
-            return text
-
     def _parameter(self, node: ast.Parameter) -> Type:
         if node.number > len(self.parameters) and self.final:
             self.found.warn(node.span, f"positional parameter ${node.number} was not given: 0 is used")
-        value = self._parameter_value(node.number)
-        if isinstance(value, int):
-            return literal_type(value)
-        return Str(len(value.encode("utf-8", "surrogateescape")) + 1)
+        value = self.constant(node)
+        if isinstance(value, str):
+            return Str(len(value.encode("utf-8", "surrogateescape")) + 1)
+        return literal_type(int(value or 0))
 
     def _parametercount(self, node: ast.ParameterCount) -> Type:
         return UINT64
@@ -487,11 +464,15 @@ class Inference:
             kind = self.type(node.operand)
         if kind is not None:
             self.types[node.operand] = kind
+            self.sizes[node] = size_of(kind)
         return UINT64
 
     def _offsetof(self, node: ast.OffsetOf) -> Type | None:
-        if self.final and self._layout_constant(node) is None:
+        offset = self._layout_constant(node)
+        if offset is None:
             self.error(node, f"'{node.type.span.text}' has no field '{'.'.join(node.path)}'")
+        else:
+            self.sizes[node] = offset
         return UINT64
 
     def _layout_constant(self, node: ast.SizeOf | ast.OffsetOf) -> int | None:
@@ -586,35 +567,3 @@ def arithmetic_type(operator: str, left: Int, right: Int) -> Int:
         return INT64
     signed = any(item.signed and not is_flexible(item) for item in (left, right))
     return INT64 if signed or (is_flexible(left) and is_flexible(right)) else UINT64
-
-
-def _fold_unary(operator: str, value: int | str | bool | None) -> int | bool | None:
-    if not isinstance(value, int):
-        return None
-    match operator:
-        case "-":
-            return -value
-        case "+":
-            return value
-        case "!":
-            return not value
-    return None
-
-
-def _fold_binary(left: int | str | bool | None, operator: str, right: int | str | bool | None) -> int | str | None:
-    if isinstance(left, str) and isinstance(right, str) and operator == "+":
-        return left + right
-    if isinstance(left, str) and isinstance(right, int) and operator == "+":
-        return left[right:]
-    if not isinstance(left, int) or not isinstance(right, int) or isinstance(left, bool) or isinstance(right, bool):
-        return None
-    if operator in ("/", "%") and (right == 0 or left < 0 or right < 0):
-        return None
-    if operator in ("<<", ">>") and not 0 <= right < 64:
-        return None
-    fold: dict[str, Callable[[int, int], int]] = {
-        "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a // b,
-        "%": lambda a, b: a % b, "&": lambda a, b: a & b, "|": lambda a, b: a | b, "^": lambda a, b: a ^ b,
-        "<<": lambda a, b: (a << b) & ((1 << 64) - 1), ">>": lambda a, b: (a & ((1 << 64) - 1)) >> b,
-    }  # fmt: skip
-    return fold[operator](left, right) if operator in fold else None

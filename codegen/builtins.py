@@ -1,0 +1,204 @@
+"""Builtin variables → C: those with a scalar value are read, those in memory are written to a place.
+
+Two tables to extend: a builtin of lang/builtins.py needs an entry in one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codegen.ctypes import is_memory
+from codegen.function import Function, Place, Value
+from codegen.names import c_string, identifier
+from codegen.program import STACK_FRAMES
+from lang.builtins import ARGUMENT
+from lang.machine import Field
+from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
+
+BPF_F_USER_STACK = 1 << 8  # include/uapi/linux/bpf.h
+
+
+def read(f: Function, name: str, kind: Type) -> Value | None:
+    """The value of a scalar builtin; None where it is not one."""
+    found = ARGUMENT.fullmatch(name)
+    if found:
+        return f.argument(int(found[1]), None)
+    rule = _SCALARS.get(name)
+    return rule(f, kind) if rule is not None else None
+
+
+def _simple(hint: str, c_type: str, text: str) -> Callable[[Function, Type], Value]:
+    return lambda f, kind: Value(f.shared(text, hint, c_type, text), kind)
+
+
+def _ids(f: Function) -> str:
+    return f.shared("pid_tgid", "pid_tgid", "u64", "bpf_get_current_pid_tgid()")
+
+
+def _namespace_ids(f: Function, device: int, inode: int) -> str:
+    """The struct of pid and tgid in the tracer's own pid namespace."""
+    found = f.code.known("ns_ids")
+    if found is None:
+        found = f.names.fresh("ids")
+        f.code.line(f"struct bpf_pidns_info {found} = {{}};")
+        f.code.line(f"bpf_get_ns_current_pid_tgid({device}ULL, {inode}ULL, &{found}, sizeof({found}));")
+        f.code.learn("ns_ids", found)
+    return found
+
+
+def _pid(f: Function, kind: Type) -> Value:
+    namespace = f.program.machine.pid_namespace()
+    if namespace is not None:
+        return Value(f"{_namespace_ids(f, *namespace)}.tgid", kind)
+    return Value(f.shared("pid", "pid", "u32", f"{_ids(f)} >> 32"), kind)
+
+
+def _tid(f: Function, kind: Type) -> Value:
+    namespace = f.program.machine.pid_namespace()
+    if namespace is not None:
+        return Value(f"{_namespace_ids(f, *namespace)}.pid", kind)
+    return Value(f.shared("tid", "tid", "u32", f"(u32){_ids(f)}"), kind)
+
+
+def _uid_gid(f: Function) -> str:
+    return f.shared("uid_gid", "uid_gid", "u64", "bpf_get_current_uid_gid()")
+
+
+def _uid(f: Function, kind: Type) -> Value:
+    return Value(f.shared("uid", "uid", "u64", f"(u32){_uid_gid(f)}"), kind)
+
+
+def _gid(f: Function, kind: Type) -> Value:
+    return Value(f.shared("gid", "gid", "u64", f"{_uid_gid(f)} >> 32"), kind)
+
+
+def now(f: Function) -> str:
+    """The boot clock where the kernel has it (5.8), else the monotonic one."""
+    boot = f.program.machine.supports("boot_clock").works
+    text = "bpf_ktime_get_boot_ns()" if boot else "bpf_ktime_get_ns()"
+    return f.shared("now", "now", "u64", text)
+
+
+def _nsecs(f: Function, kind: Type) -> Value:
+    return Value(now(f), kind)
+
+
+def _elapsed(f: Function, kind: Type) -> Value:
+    found = f.code.known("elapsed")
+    if found is None:
+        name = f.program.settings()
+        time = now(f)
+        slot = f.temporary("first", "u32", "0")
+        setting = f.temporary("setting", "struct ebt_setting *", f"{name}.lookup(&{slot})")
+        found = f.temporary("elapsed", "u64", f"{setting} ? {time} - {setting}->start_ns : 0")
+        f.code.learn("elapsed", found)
+    return Value(found, kind)
+
+
+def _curtask(f: Function, kind: Type) -> Value:
+    c_type = f.program.types.name(kind)
+    return Value(f.shared("curtask", "task", c_type, f"({c_type})bpf_get_current_task()"), kind)
+
+
+def _retval(f: Function, kind: Type) -> Value:
+    return f.retval(kind)
+
+
+def _func(f: Function, kind: Type) -> Value | None:
+    if is_memory(kind):
+        return None
+    # A kprobe's ip is one past its breakpoint instruction on x86-64; the symbol is the same.
+    return Value(f.shared("func", "function", "u64", "PT_REGS_IP(ctx)"), kind)
+
+
+_SCALARS: dict[str, Callable[[Function, Type], Value | None]] = {
+    "pid": _pid,
+    "tid": _tid,
+    "uid": _uid,
+    "gid": _gid,
+    "nsecs": _nsecs,
+    "elapsed": _elapsed,
+    "cpu": _simple("cpu", "u64", "bpf_get_smp_processor_id()"),
+    "rand": lambda f, kind: Value(f.temporary("random", "u32", "bpf_get_prandom_u32()"), kind),
+    "cgroup": _simple("cgroup", "u64", "bpf_get_current_cgroup_id()"),
+    "curtask": _curtask,
+    "retval": _retval,
+    "func": _func,
+}
+
+
+# ---- In memory
+
+
+def _comm(f: Function, place: str, kind: Type) -> None:
+    f.code.line(f"bpf_get_current_comm(&{place}, {min(16, size_of(kind))});")
+
+
+def _probe(f: Function, place: str, kind: Type) -> None:
+    label = f.target.label
+    f.code.line(f"__builtin_memcpy(&{place}, {c_string(label)}, {len(label.encode()) + 1});")
+
+
+def write_stack(f: Function, place: str, kind: Stack) -> None:
+    """Take the stack, keep its frames under their hash, and write {id, frames, pid}."""
+    f.program.helper("stack")
+    f.program.stacks()
+    if not any(line.startswith("struct ebt_frames frames") for line in f.scratch):
+        f.in_scratch("frames", "struct ebt_frames frames", STACK_FRAMES * 8)
+    flags = BPF_F_USER_STACK if kind.space == "user" else 0
+    depth = min(kind.depth, STACK_FRAMES)
+    f.code.line(f"ebt_take_stack(ctx, &{place}, &scratch->frames, {depth * 8}, {flags});")
+    if kind.space == "user":
+        f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")
+
+
+def _stack(f: Function, place: str, kind: Type) -> None:
+    assert isinstance(kind, Stack)
+    write_stack(f, place, kind)
+
+
+def write_user_symbol(f: Function, place: str, address: str) -> None:
+    f.code.line(f"{place}.address = {address};")
+    f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")
+
+
+def _user_func(f: Function, place: str, kind: Type) -> None:
+    assert isinstance(kind, Symbol)
+    write_user_symbol(f, place, "PT_REGS_IP(ctx)")
+
+
+WRITERS: dict[str, Callable[[Function, str, Type], None]] = {
+    "comm": _comm,
+    "probe": _probe,
+    "kstack": _stack,
+    "ustack": _stack,
+    "func": _user_func,
+}
+
+
+# ---- Tracepoint records
+
+
+def tracepoint_member(f: Function, item: Field) -> str:
+    """The member of the tracepoint's record, declared in the record's struct on first use."""
+    types = f.program.types
+    name = identifier(item.name)
+    size = 4 if item.data_loc else size_of(item.type)
+    if item.data_loc:
+        text = f"u32 {name}"
+    elif isinstance(item.type, Pointer):
+        text = f"{types.name(item.type)}{name}"
+    else:
+        text = types.declare(item.type, name)
+    f.use_record(name, (item.offset, text, size))
+    return name
+
+
+def data_loc_string(f: Function, place: Place) -> Value:
+    """A tracepoint's variable-length text: {u16 offset, u16 length} in the record."""
+    assert isinstance(place.type, Str)
+    room = f.memory("text", place.type)
+    address = f"((char *)ctx + ({place.text} & 0xffff))"
+    f.read_string(room, str(place.type.size), address, "kernel")
+    return Value(room, place.type)
+

@@ -1,0 +1,269 @@
+"""One checked body → the lines of one C function: memory, builtins, reads of kernel and user memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.ctypes import is_memory, word_size
+from codegen.names import Names
+from codegen.program import SCRATCH, Program
+from codegen.writer import Code
+from lang import ast
+from lang.checked import Body, Target, VariableInfo
+from lang.diagnostics import CompilerBug
+from lang.fold import Constant
+from lang.machine import Field
+from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
+
+STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
+MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
+_PARAMETERS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
+
+
+@dataclass(frozen=True)
+class Value:
+    """A C expression: a scalar's value, or the address of what lives in memory (`is_memory`)."""
+
+    text: str
+    type: Type
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a thing lies that must be read: a C lvalue in another address space.
+
+    `context` is the program's own argument, which may be loaded from directly.
+    """
+
+    text: str
+    type: Type
+    space: Space | str
+    item: Field | None = None
+
+
+@dataclass
+class Function:
+    """The state of one C function while its body is lowered."""
+
+    program: Program
+    body: Body
+    value: Callable[[Function, Any], Value]  # codegen.expressions.evaluate: given, so that no module needs two
+    writer: Callable[[Function, str, Type, Any], None]  # codegen.expressions.store
+    code: Code = field(default_factory=Code)
+    names: Names = field(default_factory=Names)
+    variables: dict[VariableInfo, str] = field(default_factory=dict)
+    scratch: list[str] = field(default_factory=list)  # member lines of this function's scratch struct
+    scratch_sizes: list[int] = field(default_factory=list)
+    stack_used: int = 0
+    stepping: bool = False  # the statement holds ++ or --: variables are copied when read
+    name: str = ""
+    context: str = "void *ctx"
+    record: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # members of a tracepoint's record
+
+    @property
+    def target(self) -> Target:
+        return self.body.targets[0]
+
+    def evaluate(self, node: ast.Expression) -> Value:
+        return self.value(self, node)
+
+    def store(self, place: str, kind: Type, node: ast.Expression) -> None:
+        self.writer(self, place, kind, node)
+
+    def constant(self, node: ast.Expression) -> Constant | None:
+        return self.program.checked.constant(node)
+
+    def bug(self, node: ast.Node, what: str) -> CompilerBug:
+        return CompilerBug(what, node.span)
+
+    # ---- Temporaries and memory
+
+    def temporary(self, hint: str, kind: str, text: str) -> str:
+        """A new C variable that holds the expression."""
+        name = self.names.fresh(hint)
+        self.code.line(f"{_declare(kind, name)} = {text};")
+        return name
+
+    def shared(self, key: object, hint: str, kind: str, text: str) -> str:
+        """The same, once a block: later uses of the key get the same variable."""
+        found = self.code.known(key)
+        if found is None:
+            found = self.temporary(hint, kind, text)
+            self.code.learn(key, found)
+        return found
+
+    def memory(self, hint: str, kind: Type, zeroed: bool = True) -> str:
+        """Room for a value that lives in memory: a C lvalue, on the stack or in the per-CPU scratch area."""
+        size = size_of(kind)
+        name = self.names.fresh(hint)
+        limit = self.program.checked.settings.on_stack_limit
+        if size <= limit and self.stack_used + size <= STACK_BUDGET:
+            self.stack_used += size
+            self.code.line(self.program.types.declare(kind, name) + (" = {};" if zeroed else ";"))
+            return name
+        place = self.in_scratch(name, self.program.types.declare(kind, name), size)
+        if zeroed:
+            self.zero(place, size)
+        return place
+
+    def struct_memory(self, hint: str, c_type: str, size: int) -> str:
+        """A zeroed C struct of ours (a map's key or value), on the stack or in the scratch area."""
+        name = self.names.fresh(hint)
+        if size <= self.program.checked.settings.on_stack_limit and self.stack_used + size <= STACK_BUDGET:
+            self.stack_used += size
+            self.code.line(f"{c_type} {name} = {{}};")
+            return name
+        place = self.in_scratch(name, f"{c_type} {name}", size)
+        self.zero(place, size)
+        return place
+
+    def in_scratch(self, name: str, declaration: str, size: int) -> str:
+        """A member of the scratch area, `size` bytes at a multiple of 8."""
+        self.scratch_sizes.append(size)
+        self.scratch.append(f"{declaration} __attribute__((aligned(8)));")
+        return f"scratch->{name}"
+
+    def zero(self, place: str, size: int) -> None:
+        if size <= MAX_INLINE_BYTES:
+            self.code.line(f"__builtin_memset(&{place}, 0, {size});")
+        else:
+            # Reading from address 0 fails, and the helper zeroes what it could not read.
+            self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, (void *)0);")
+
+    def copy(self, place: str, source: str, size: int) -> None:
+        """`size` bytes from BPF memory at the address `source` into the lvalue."""
+        if size <= 128:
+            self.code.line(f"__builtin_memcpy(&{place}, {source}, {size});")
+        else:
+            self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, {source});")
+
+    # ---- Reading memory behind pointers
+
+    def read(self, place: Place, hint: str) -> Value:
+        """The value at a place: loaded into a variable, or copied into memory."""
+        item = place.item
+        if item is not None and item.bits:
+            return self._read_bits(place, item, hint)
+        if isinstance(place.type, Array | Struct | Str) or is_memory(place.type):
+            return self._read_memory(place, hint)
+        c_type = self.program.types.name(place.type)
+        if place.space == "context":
+            return Value(self.shared(place.text, hint, c_type, f"({c_type}){place.text}"), place.type)
+        return Value(self._fetch(place, c_type, hint), place.type)
+
+    def _fetch(self, place: Place, c_type: str, hint: str) -> str:
+        known = self.code.known(place.text)
+        if known is None:
+            known = self.names.fresh(hint)
+            self.code.line(_declare(c_type, known) + " = 0;")
+            self.code.line(f"{reader(place.space)}(&{known}, sizeof({known}), &{place.text});")
+            self.code.learn(place.text, known)
+        return known
+
+    def _read_bits(self, place: Place, item: Field, hint: str) -> Value:
+        size = word_size(item) * 8
+        if place.space == "context":
+            word = self.shared(place.text, f"{hint}_bits", f"u{size}", place.text)
+        else:
+            word = self._fetch(place, f"u{size}", f"{hint}_bits")
+        mask = (1 << item.bits) - 1
+        text = f"(({word} >> {item.shift}) & 0x{mask:x})"
+        kind = item.type
+        if isinstance(kind, Int) and kind.signed:
+            text = f"((s64)((u64){word} << {64 - item.shift - item.bits}) >> {64 - item.bits})"
+        return Value(text, kind)
+
+    def _read_memory(self, place: Place, hint: str) -> Value:
+        room = self.memory(hint, place.type, zeroed=False)
+        self.read_into(room, place.type, place)
+        return Value(room if isinstance(place.type, Str | Array) else f"&{room}", place.type)
+
+    def read_into(self, room: str, kind: Type, place: Place) -> None:
+        """Copy what lies at a place into an lvalue of at least its size."""
+        size = size_of(place.type)
+        if isinstance(place.type, Str):
+            # A char array: what follows its NUL is no part of the text, and must not become part of a key.
+            self.read_string(room, str(min(size, size_of(kind))), f"&{place.text}", place.space)
+        else:
+            self.code.line(f"{reader(place.space)}(&{room}, {size}, &{place.text});")
+
+    def read_string(self, room: str, size: str, address: str, space: Space | str) -> None:
+        """The string behind an address, with its NUL, into an lvalue of `size` bytes."""
+        which = "user" if space == "user" else "kernel"
+        self.code.line(f"bpf_probe_read_{which}_str(&{room}, {size}, (void *){address});")
+
+    # ---- Arguments of the probe
+
+    def argument(self, number: int, kind: Type | None) -> Value:
+        """The n-th argument of the function or raw tracepoint, from 0."""
+        program = self.target.kind
+        c_type = self.program.types.name(kind) if kind is not None else "u64"
+        if program in ("fentry", "fexit", "rawtracepoint"):
+            text = f"ctx[{number}]"
+        else:
+            if number >= _PARAMETERS:
+                raise CompilerBug(f"argument {number} is not in a register")
+            text = f"PT_REGS_PARM{number + 1}(ctx)"
+        key = ("argument", number, c_type)
+        hint = f"arg{number}"
+        if self.target.parameters and number < len(self.target.parameters) and kind is not None:
+            hint = self.target.parameters[number].name
+        return Value(self.shared(key, hint, c_type, f"({c_type}){text}"), kind or UINT64)
+
+    def retval(self, kind: Type) -> Value:
+        c_type = self.program.types.name(kind)
+        if self.target.kind == "fexit":
+            count = len(self.target.parameters or ())
+            text = f"ctx[{count}]"
+        else:
+            text = "PT_REGS_RC(ctx)"
+        return Value(self.shared(("retval", c_type), "result", c_type, f"({c_type}){text}"), kind)
+
+    def use_record(self, name: str, member: tuple[int, str, int]) -> None:
+        """The program's argument is the tracepoint's record, and this member of it is read."""
+        self.record[name] = member
+        self.context = f"struct {self.name}_record *ctx"
+
+    # ---- Programs end, events are lost
+
+    def leave(self) -> None:
+        self.code.line(f"return {self.exit_value};")
+
+    @property
+    def exit_value(self) -> int:
+        # A tracepoint program that returns 0 hides the event from perf (kernel/trace/trace_event_perf.c).
+        return 1 if self.target.kind == "tracepoint" else 0
+
+    def count_failure(self, node: ast.Node, text: str) -> str:
+        """The C statement that counts one kind of trouble at this place."""
+        number = self.program.failure(node.span, text)
+        return f"ebt_count_lost({number});"
+
+    def lost_event(self) -> str:
+        self.program.helper("lost")
+        return "ebt_count_lost(0);"
+
+    def scratch_prologue(self, number: int) -> list[str]:
+        """Lines at the function's start that find its scratch area; none where it needs none."""
+        if not self.scratch:
+            return []
+        name = f"{self.name}_scratch"
+        return [
+            f"    u32 slot = {number};",
+            f"    struct {name} *scratch = (struct {name} *){SCRATCH}.lookup(&slot);",
+            "    if (!scratch)",
+            f"        return {self.exit_value};",
+        ]
+
+
+def reader(space: Space | str) -> str:
+    """The helper that reads an address space; the program's context counts as kernel memory."""
+    return "bpf_probe_read_user" if space == "user" else "bpf_probe_read_kernel"
+
+
+def _declare(kind: str, name: str) -> str:
+    return f"{kind}{name}" if kind.endswith("*") else f"{kind} {name}"
+
+

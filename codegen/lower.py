@@ -1,0 +1,179 @@
+"""Checked script → Lowered: the plan for the runtime and the C program as data."""
+
+from __future__ import annotations
+
+from codegen import builtins
+from codegen.ctypes import TypeTable
+from codegen.expressions import evaluate, store
+from codegen.function import Function
+from codegen.names import Names, comment, identifier
+from codegen.plan import Attach, Map, Plan, Settings
+from codegen.plan import Program as PlannedProgram
+from codegen.program import RING, Program, place_of
+from codegen.statements import block, declare_variables
+from codegen.unit import CFunction, Lowered, Unit
+from lang.checked import Body, Checked, Target
+from lang.machine import Machine
+from lang.probes import BY_NAME
+from lang.types import UINT32, VOID, Enum, Record, Tuple, Type
+
+PAGE = 4096
+DEFAULT_RING_BYTES = 16 << 20
+
+
+def lower(checked: Checked, machine: Machine) -> Lowered:
+    """Lower every body; the result is plain data."""
+    program = Program(checked, machine, TypeTable(machine))
+    names = Names()
+    functions, planned = [], []
+    for body in checked.bodies:
+        function = _lower_body(program, body, names)
+        number = len(program.scratch_bytes)
+        if function.scratch:
+            program.types.composite(f"{function.name}_scratch", function.scratch)
+            program.scratch_bytes.append(_scratch_size(function))
+        prologue = function.scratch_prologue(number)
+        if function.record:
+            program.types.record(f"{function.name}_record", list(function.record.values()))
+        lines = (*prologue, *function.code.lines, f"    return {function.exit_value};")
+        attached = tuple(point.span.text for point in body.probe.attach_points)
+        functions.append(CFunction(function.name, function.context, tuple(comment(text) for text in attached), lines))
+        planned.append(_plan_program(function.name, body))
+    for info in checked.maps.values():
+        if info.value is not None:
+            program.user_map(info.name)
+    program.declare_counters()
+    program.declare_scratch()
+    settings = _settings(checked, program, machine)
+    return Lowered(_plan(program, planned, settings), _unit(program, functions, settings))
+
+
+def _lower_body(program: Program, body: Body, names: Names) -> Function:
+    function = Function(program, body, evaluate, store)
+    function.name = names.fresh(_function_name(body))
+    function.context = _context(body.targets[0])
+    _filter_process(function)
+    declare_variables(function, body.probe.body)
+    if body.probe.predicate is not None:
+        _predicate(function)
+    block(function, body.probe.body)
+    return function
+
+
+def _predicate(f: Function) -> None:
+    predicate = f.body.probe.predicate
+    assert predicate is not None
+    f.code.at(predicate.span)
+    f.code.line(f"// {comment(predicate.span.text)}")
+    value = f.evaluate(predicate.condition)
+    f.code.line(f"if (!{value.text})")
+    f.code.line(f"    return {f.exit_value};")
+
+
+def _filter_process(f: Function) -> None:
+    """-p for the kernel-wide kinds; user probes and perf events are filtered by the kernel at attach."""
+    pid = f.program.checked.pid
+    if not pid or f.target.kind not in ("tracepoint", "rawtracepoint", "kprobe", "kretprobe", "fentry", "fexit"):
+        return
+    own = builtins.read(f, "pid", UINT32)
+    assert own is not None
+    f.code.line(f"if ({own.text} != {pid})")
+    f.code.line(f"    return {f.exit_value};")
+
+
+def _function_name(body: Body) -> str:
+    target = body.targets[0]
+    kind = BY_NAME[target.kind]
+    if kind.special:
+        return f"on_{target.kind}"
+    if target.kind in ("profile", "interval", "software", "hardware"):
+        return identifier("on_" + target.label)
+    several = len(body.targets) > 1
+    name = target.kind if several else target.name
+    suffix = "_return" if kind.retval else ""
+    return identifier(f"on_{name}{suffix}")
+
+
+def _context(target: Target) -> str:
+    kind = BY_NAME[target.kind]
+    if kind.registers:
+        return "struct pt_regs *ctx"
+    if target.kind in ("fentry", "fexit", "rawtracepoint"):
+        return "u64 *ctx"
+    return "void *ctx"
+
+
+def _scratch_size(function: Function) -> int:
+    """Bytes of the scratch struct: its members, each aligned to 8. The C compiler checks the sum."""
+    return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
+
+
+def _plan_program(name: str, body: Body) -> PlannedProgram:
+    kind = BY_NAME[body.targets[0].kind]
+    attach = tuple(_attach(target) for target in body.targets)
+    return PlannedProgram(name, kind.program, attach)  # type: ignore[arg-type]
+
+
+def _attach(target: Target) -> Attach:
+    return Attach(
+        target.label, place_of(target.span), target.category, target.name, target.module, target.path, target.offset,
+        target.pid, target.perf_type, target.perf_config, target.period, target.frequency,
+        "all" if target.all_cpus else "first",
+    )  # fmt: skip
+
+
+def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
+    given = checked.settings
+    ring = given.perf_rb_pages * PAGE if given.perf_rb_pages else DEFAULT_RING_BYTES
+    ring = 1 << max(12, (ring - 1).bit_length())
+    enums = sorted({name for kind in _printed_types(program) for name in _enums(kind)})
+    return Settings(
+        ring_bytes=ring,
+        print_maps_on_exit=given.print_maps_on_exit,
+        truncation_trailer=given.str_trunc_trailer,
+        missing_probes=given.missing_probes,
+        license=given.license,
+        enums=tuple((name, _constants(machine, name)) for name in enums),
+    )
+
+
+def _printed_types(program: Program) -> list[Type]:
+    kinds = [field.type for event in program.events for field in event.fields]
+    for spec in program.maps.values():
+        kinds += [spec.value] if spec.key is None else [spec.value, spec.key]
+    return kinds
+
+
+def _enums(kind: Type) -> list[str]:
+    match kind:
+        case Enum(name):
+            return [name]
+        case Tuple(elements) | Record(_, elements):
+            return [name for item in elements for name in _enums(item)]
+    return []
+
+
+def _constants(machine: Machine, name: str) -> tuple[tuple[int, str], ...]:
+    return tuple((value, constant) for constant, value in machine.enum_values(name).items())
+
+
+def _plan(program: Program, planned: list[PlannedProgram], settings: Settings) -> Plan:
+    maps = list(program.maps.values())
+    if program.events:
+        maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
+    script = program.checked.script.span.source.name
+    return Plan(script, tuple(planned), tuple(maps), tuple(program.events), tuple(program.failures), settings)
+
+
+def _unit(program: Program, functions: list[CFunction], settings: Settings) -> Unit:
+    return Unit(
+        script=program.checked.script.span.source.name,
+        machine=program.machine.title,
+        structs=tuple(program.types.declarations()),
+        maps=tuple(program.tables.values()),
+        ring=RING if program.events else "",
+        ring_pages=settings.ring_bytes // PAGE,
+        helpers=tuple(program.helpers),
+        functions=tuple(functions),
+    )
+

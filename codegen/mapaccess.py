@@ -1,0 +1,267 @@
+"""Map reads, writes, steps and deletes → C: keys are built zeroed, missing entries read as zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.ctypes import is_memory
+from codegen.function import Function, Value
+from codegen.plan import Map
+from codegen.program import is_histogram, key_parts
+from lang import ast
+from lang.convert import as_int
+from lang.types import Aggregate, Array, Pointer, Str, Type, size_of
+
+MAP_FULL = "map full: can't update element, an update was lost"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A map and the C expression of its key's address."""
+
+    map: Map
+    key: str
+    kind: Type
+
+    @property
+    def scalar(self) -> bool:
+        return self.map.key is None
+
+
+def entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> Entry:
+    """The map and a key for it, evaluated and written to memory."""
+    spec, info = f.program.user_map(name)
+    assert info.value is not None
+    if info.key is None:
+        return Entry(spec, f"&{_first(f)}", info.value)
+    return Entry(spec, f"&{_key(f, spec, info.key, keys)}", info.value)
+
+
+def _first(f: Function) -> str:
+    """The index of a scalar map's only entry."""
+    return f.shared("first", "first", "u32", "0")
+
+
+def _key(f: Function, spec: Map, kind: Type, keys: tuple[ast.Expression, ...]) -> str:
+    c_type = f.program.tables[spec.name].key
+    if not c_type.startswith("struct "):
+        text = f.evaluate(keys[0]).text
+        return f.temporary("key", c_type, text)
+    room = f.struct_memory("key", c_type, spec.key_size)
+    parts = key_parts(kind)
+    if len(keys) == 1 and len(parts) > 1 and not isinstance(keys[0], ast.Tuple):
+        value = f.evaluate(keys[0])  # a tuple in a variable, used as the whole key
+        f.copy(room, value.text, size_of(kind))
+        return room
+    given = keys[0].elements if len(keys) == 1 and isinstance(keys[0], ast.Tuple) and len(parts) > 1 else keys
+    for number, (node, part) in enumerate(zip(given, parts, strict=True)):
+        f.store(f"{room}.key{number}", part, node)
+    return room
+
+
+def _lookup(f: Function, at: Entry) -> str:
+    value = f.program.tables[at.map.name].value
+    return f.temporary("found", f"{value} *", f"{at.map.name}.lookup({at.key})")
+
+
+def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Expression, ...]) -> Value:
+    """The value of an entry; zero, or an empty string, where there is none."""
+    at = entry(f, name, keys)
+    found = _lookup(f, at)
+    member = _value_member(f, at)
+    if is_memory(at.kind):
+        room = f.memory(name[1:] or "value", at.kind)
+        with f.code.block(f"if ({found})"):
+            f.copy(room, f"&{found}->{member}", size_of(at.kind))
+        return Value(room if isinstance(at.kind, Str | Array) else f"&{room}", at.kind)
+    c_type = f.program.types.name(at.kind)
+    source = f"{found}->{member}" if member else f"*{found}"
+    text = f.temporary(name[1:] or "value", c_type, f"{found} ? {source} : 0")
+    return Value(text, at.kind)
+
+
+def _value_member(f: Function, at: Entry) -> str:
+    """`value` where the map's value is a struct of ours, empty where it is the bare value."""
+    return "value" if f.program.tables[at.map.name].value == f"struct {at.map.name}_value" else ""
+
+
+def assign_entry(f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], value: ast.Expression) -> None:
+    """`@m[k] = value`, for values that are no aggregation."""
+    _, info = f.program.user_map(name)
+    assert info.value is not None
+    if is_memory(info.value):
+        _assign_memory(f, node, name, keys, value)
+        return
+    text = f.evaluate(value).text
+    if isinstance(info.value, Pointer):
+        text = f"({f.program.types.name(info.value)}){text}"
+    at = entry(f, name, keys)
+    write_entry(f, node, at, text)
+
+
+def write_entry(f: Function, node: ast.Node, at: Entry, text: str) -> None:
+    """Set an entry to a scalar's C expression."""
+    if at.scalar:
+        found = _lookup(f, at)
+        with f.code.block(f"if ({found})"):
+            f.code.line(f"{found}->value = {text};")
+            f.code.line(f"{found}->written = 1;")
+        return
+    c_type = f.program.types.name(at.kind)
+    new = f.temporary("new", c_type, text)
+    _update(f, node, at, f"&{new}")
+
+
+def _update(f: Function, node: ast.Node, at: Entry, value: str) -> None:
+    with f.code.block(f"if ({at.map.name}.update({at.key}, {value}) < 0)"):
+        f.code.line(f.count_failure(node, MAP_FULL))
+
+
+def _assign_memory(
+    f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], value: ast.Expression
+) -> None:
+    spec, info = f.program.user_map(name)
+    assert info.value is not None
+    c_type = f.program.tables[spec.name].value
+    if info.key is None:
+        at = entry(f, name, keys)
+        found = _lookup(f, at)
+        with f.code.block(f"if ({found})"):
+            f.zero(f"{found}->value", size_of(info.value))
+            f.store(f"{found}->value", info.value, value)
+            f.code.line(f"{found}->written = 1;")
+        return
+    room = f.struct_memory("new", c_type, spec.value_size)
+    f.store(f"{room}.value" if c_type.endswith("_value") else room, info.value, value)
+    at = entry(f, name, keys)
+    _update(f, node, at, f"&{room}")
+
+
+def step_entry(f: Function, target: ast.Map | ast.MapEntry, operator: str, before: bool, kind: Type) -> Value:
+    """`@m[k]++` and its like: in place where the entry exists; like bpftrace's, not atomic."""
+    name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+    at = entry(f, name, keys)
+    found = _lookup(f, at)
+    member = _value_member(f, at)
+    place = f"{found}->{member}" if member else f"(*{found})"
+    c_type = f.program.types.name(kind)
+    old = f.temporary("old", c_type, f"{found} ? {place} : 0")
+    sign = operator[0]
+    if at.scalar:
+        with f.code.block(f"if ({found})"):
+            f.code.line(f"{place} = {old} {sign} 1;")
+            f.code.line(f"{found}->written = 1;")
+    else:
+        with f.code.block(f"if ({found})"):
+            f.code.line(f"{place} = {old} {sign} 1;")
+        with f.code.otherwise():
+            new = f.temporary("new", f.program.types.name(at.kind), f"0 {sign} 1" if sign == "-" else "1")
+            _update(f, target, at, f"&{new}")
+    return Value(f"({old} {sign} 1)" if before else old, kind)
+
+
+def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> str:
+    """C expression: whether an entry was there and is deleted."""
+    at = entry(f, name, keys)
+    if not at.scalar:
+        return f.temporary("deleted", "bool", f"{at.map.name}.delete({at.key}) == 0")
+    found = _lookup(f, at)
+    size = at.map.value_size
+    with f.code.block(f"if ({found})"):
+        f.zero(f"*{found}", size)
+    return "true"
+
+
+def has_entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> str:
+    at = entry(f, name, keys)
+    return f.temporary("present", "bool", f"{at.map.name}.lookup({at.key}) != 0")
+
+
+# ---- Aggregations
+
+
+def aggregate(f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], call: ast.Call) -> None:
+    """`@m[k] = count()` and its like, in this CPU's copy of the entry."""
+    _, info = f.program.user_map(name)
+    kind = info.value
+    assert isinstance(kind, Aggregate)
+    value = _operand(f, call, kind)
+    at = entry(f, name, keys)
+    if is_histogram(kind):
+        _count_bucket(f, node, at, kind, value)
+        return
+    found = _lookup(f, at)
+    with f.code.block(f"if ({found})"):
+        for line in _merge(found, kind, value, flagged=at.scalar):
+            f.code.line(line)
+    if at.scalar:
+        return
+    with f.code.otherwise():
+        c_type = f.program.tables[at.map.name].value
+        fresh = f.names.fresh("new")
+        f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
+        _update(f, node, at, f"&{fresh}")
+
+
+def _operand(f: Function, call: ast.Call, kind: Aggregate) -> str:
+    if not call.arguments:
+        return "1"
+    value = f.evaluate(call.arguments[0])
+    source = as_int(value.type)
+    signed = kind.signed
+    name = "s64" if signed else "u64"
+    if source is not None and source.bits == 64 and source.signed == signed and value.text.isidentifier():
+        return value.text
+    return f.temporary("n", name, value.text)
+
+
+def _merge(found: str, kind: Aggregate, value: str, flagged: bool) -> list[str]:
+    match kind.kind:
+        case "count":
+            return [f"*{found} += 1;"]
+        case "sum" if flagged:
+            return [f"{found}->value += {value};", f"{found}->written = 1;"]
+        case "sum":
+            return [f"*{found} += {value};"]
+        case "min" | "max":
+            sign = "<" if kind.kind == "min" else ">"
+            return [
+                f"if (!{found}->written || {value} {sign} {found}->value)", f"    {found}->value = {value};",
+                f"{found}->written = 1;",
+            ]  # fmt: skip
+    return [f"{found}->count += 1;", f"{found}->total += {value};"]
+
+
+def _initial(kind: Aggregate, value: str) -> str:
+    match kind.kind:
+        case "count":
+            return "1"
+        case "sum":
+            return value
+        case "min" | "max":
+            return f"{{ {value}, 1 }}"
+    return f"{{ 1, {value} }}"
+
+
+def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
+    if kind.kind == "hist":
+        f.program.helper("hist")
+        bucket = f"ebt_hist_bucket({value}, {kind.bits})"
+    else:
+        f.program.helper("lhist")
+        bucket = f"ebt_lhist_bucket({value}, {kind.low}, {kind.high}, {kind.step})"
+    if at.scalar:
+        slot = f.temporary("bucket", "u32", bucket)
+        found = f.temporary("found", "u64 *", f"{at.map.name}.lookup(&{slot})")
+        with f.code.block(f"if ({found})"):
+            f.code.line(f"*{found} += 1;")
+        return
+    f.code.line(f"{at.key[1:]}.bucket = {bucket};")
+    found = _lookup(f, at)
+    with f.code.block(f"if ({found})"):
+        f.code.line(f"*{found} += 1;")
+    with f.code.otherwise():
+        new = f.temporary("new", "u64", "1")
+        _update(f, node, at, f"&{new}")
+
+

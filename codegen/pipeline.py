@@ -1,0 +1,48 @@
+"""Source text and a machine → Compiled: the stages in order; the one driver, for command and prompt."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codegen.emit import emit
+from codegen.lower import lower
+from codegen.plan import Plan
+from lang.ast import Script
+from lang.check import check
+from lang.checked import Checked
+from lang.diagnostics import Diagnostic
+from lang.machine import Machine
+from lang.parser import parse
+from lang.source import Source
+
+# Trees are at most 200 levels deep (lang.parser); the stages that recurse take several frames a level.
+_RECURSION = 8000
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """All that compiling gives; each stage's value stays for `-d` and the prompt."""
+
+    script: Script
+    checked: Checked
+    plan: Plan
+    c: str
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_script(
+    source: Source,
+    machine: Machine,
+    parameters: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    pid: int = 0,
+) -> Compiled:
+    """Compile a script for a machine. Raises ScriptError for what is wrong with the script here."""
+    if sys.getrecursionlimit() < _RECURSION:
+        sys.setrecursionlimit(_RECURSION)
+    script = parse(source)
+    result = check(script, machine, parameters, environment, pid)
+    lowered = lower(result.checked, machine)
+    return Compiled(script, result.checked, lowered.plan, emit(lowered.unit), result.warnings)

@@ -1,0 +1,214 @@
+"""What all bodies of a script share while they are lowered: maps, events, structs, helpers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codegen.ctypes import TypeTable, is_memory
+from codegen.names import Names, map_name
+from codegen.plan import Action, Event, EventField, Failure, Map, Place
+from codegen.unit import CMap
+from lang.checked import Checked, MapInfo
+from lang.diagnostics import CompilerBug
+from lang.machine import Machine
+from lang.source import Span
+from lang.types import UINT64, VOID, Aggregate, Tuple, Type, align_of, size_of
+
+RING = "ebt_events"
+LOST = "ebt_lost"
+SETTINGS = "ebt_settings"
+STACKS = "ebt_stacks"
+SCRATCH = "ebt_scratch"
+STACK_ENTRIES = 8192
+STACK_FRAMES = 127
+EVENT_HEADER = 8  # {u32 site; u32 unused}
+HIST_ENTRIES_FACTOR = 4  # a keyed histogram takes one entry a bucket: several a key
+
+_TABLES = {
+    "hash": "hash", "lru_hash": "lru_hash", "percpu_hash": "percpu_hash", "lru_percpu_hash": "lru_percpu_hash",
+    "array": "array", "percpu_array": "percpu_array",
+}  # fmt: skip
+_DECLARED = {
+    "hash": "hash", "lruhash": "lru_hash", "percpuhash": "percpu_hash", "percpulruhash": "lru_percpu_hash",
+}  # fmt: skip
+
+
+def place_of(span: Span) -> Place:
+    line, column = span.source.position(span.start)
+    return Place(span.source.name, line, column, span.text.split("\n")[0])
+
+
+@dataclass
+class Program:
+    """The growing program. Functions are lowered one after the other into it."""
+
+    checked: Checked
+    machine: Machine
+    types: TypeTable
+    names: Names = field(default_factory=Names)
+    maps: dict[str, Map] = field(default_factory=dict)
+    tables: dict[str, CMap] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    helpers: list[str] = field(default_factory=list)
+    scratch_bytes: list[int] = field(default_factory=list)
+
+    def helper(self, name: str) -> None:
+        """Have a helper function of templates/helpers/ in the C text."""
+        if name not in self.helpers:
+            self.helpers.append(name)
+
+    # ---- Maps
+
+    def user_map(self, name: str) -> tuple[Map, MapInfo]:
+        """The BPF map behind `@name`, declared on first use."""
+        info = self.checked.maps[name]
+        c_name = map_name(name)
+        if c_name not in self.maps:
+            self.maps[c_name] = self._declare(info, c_name)
+        return self.maps[c_name], info
+
+    def _declare(self, info: MapInfo, c_name: str) -> Map:
+        if info.value is None:
+            raise CompilerBug(f"{info.name} has no type")
+        value_c, value_size = self._value_layout(info, c_name)
+        if info.key is None:
+            return self._declare_scalar(info, c_name, value_c, value_size)
+        key_c, key_size = self._key_layout(info, c_name)
+        per_cpu = isinstance(info.value, Aggregate)
+        kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
+        entries = info.entries or self.checked.settings.max_map_keys
+        if is_histogram(info.value) and not info.entries:
+            entries *= HIST_ENTRIES_FACTOR
+        comment = f"{info.name}[{info.key}]: {info.value}"
+        self.tables[c_name] = CMap(_TABLES[kind], key_c, value_c, c_name, entries, comment)
+        return Map(c_name, info.name, kind, info.key, info.value, key_size, value_size, entries)  # type: ignore[arg-type]
+
+    def _declare_scalar(self, info: MapInfo, c_name: str, value_c: str, value_size: int) -> Map:
+        assert info.value is not None
+        kind = "percpu_array" if isinstance(info.value, Aggregate) else "array"
+        entries = buckets(info.value) if is_histogram(info.value) else 1
+        self.tables[c_name] = CMap(kind, "u32", value_c, c_name, entries, f"{info.name}: {info.value}")
+        return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries)  # type: ignore[arg-type]
+
+    def _key_layout(self, info: MapInfo, c_name: str) -> tuple[str, int]:
+        key = info.key
+        assert key is not None and info.value is not None
+        parts = key_parts(key)
+        bare = len(parts) == 1 and not is_memory(key) and not is_histogram(info.value)
+        if bare:
+            return self.types.name(key), size_of(key)
+        names = tuple(f"key{number}" for number in range(len(parts)))
+        lines = self.types.lines(parts, names)
+        size = size_of(key)
+        if is_histogram(info.value):
+            gap = -size % 8
+            lines += [f"u8 unused_bucket[{gap}];"] if gap else []
+            lines.append("u64 bucket;")
+            size += gap + 8
+        self.types.composite(f"{c_name}_key", lines)
+        return f"struct {c_name}_key", size
+
+    def _value_layout(self, info: MapInfo, c_name: str) -> tuple[str, int]:
+        kind = info.value
+        assert kind is not None
+        if is_histogram(kind):
+            return "u64", 8
+        if isinstance(kind, Aggregate) and not (info.key is None and kind.kind == "sum"):
+            return self.types.name(kind), size_of(kind)
+        flagged = info.key is None
+        if not flagged and not is_memory(kind):
+            return self.types.name(kind), size_of(kind)
+        lines = [self.types.declare(kind, "value") + ";"]
+        size = size_of(kind)
+        if flagged:
+            gap = -size % 8
+            lines += [f"u8 unused[{gap}];"] if gap else []
+            lines.append("u64 written;")
+            size += gap + 8
+        self.types.composite(f"{c_name}_value", lines)
+        return f"struct {c_name}_value", size
+
+    def internal(self, name: str, kind: str, key: str, value: str, sizes: tuple[int, int], entries: int, why: str) -> str:
+        """One of ebt's own maps, declared on first use."""
+        if name not in self.maps:
+            self.tables[name] = CMap(_TABLES[kind], key, value, name, entries, why)
+            self.maps[name] = Map(name, "", kind, UINT64, VOID, *sizes, entries)  # type: ignore[arg-type]
+        return name
+
+    def stacks(self) -> str:
+        self.types.composite("ebt_frames", [f"u64 address[{STACK_FRAMES}];"])
+        sizes = (8, STACK_FRAMES * 8)
+        return self.internal(STACKS, "hash", "u64", "struct ebt_frames", sizes, STACK_ENTRIES, "stacks by their hash")
+
+    def settings(self) -> str:
+        self.types.composite("ebt_setting", ["u64 start_ns;", "u64 child_pid;"])
+        return self.internal(SETTINGS, "array", "u32", "struct ebt_setting", (4, 16), 1, "what is known at start")
+
+    # ---- Events
+
+    def event(
+        self, action: Action, span: Span, kinds: tuple[Type, ...] = (), text: str = "", map_name: str = "",
+        top: int = 0, div: int = 0,
+    ) -> tuple[Event, str]:
+        """A new emitting site, and the name of its C struct."""
+        site = len(self.events)
+        name = f"{action}_{site}"
+        lines = ["u32 site;", "u32 unused;"]
+        fields, at = [], EVENT_HEADER
+        for number, kind in enumerate(kinds):
+            align = align_of(kind)
+            gap = -at % align
+            lines += [f"u8 unused_{at}[{gap}];"] if gap else []
+            at += gap
+            lines.append(self.types.declare(kind, f"field{number}") + ";")
+            fields.append(EventField(kind, at))
+            at += size_of(kind)
+        gap = -at % 8
+        lines += [f"u8 unused_{at}[{gap}];"] if gap else []
+        self.types.composite(name, lines)
+        event = Event(site, action, at + gap, place_of(span), tuple(fields), text, map_name, top, div)
+        self.events.append(event)
+        return event, name
+
+    def failure(self, span: Span, text: str) -> int:
+        """The number of the counter for one kind of trouble at one place; 0 is lost events."""
+        item = Failure(place_of(span), text)
+        if item not in self.failures:
+            self.failures.append(item)
+        self.helper("lost")
+        return self.failures.index(item) + 1
+
+    def declare_counters(self) -> None:
+        """The map of counters, once their number is known."""
+        if "lost" in self.helpers:
+            entries = len(self.failures) + 1
+            self.internal(LOST, "percpu_array", "u32", "u64", (4, 8), entries, "what was lost, and where")
+
+    def declare_scratch(self) -> None:
+        """One entry for each program that needs more memory than the BPF stack has."""
+        if self.scratch_bytes:
+            size = -(-max(self.scratch_bytes) // 8) * 8
+            self.types.composite("ebt_scratch_area", [f"u64 words[{size // 8}];"])
+            self.internal(
+                SCRATCH, "percpu_array", "u32", "struct ebt_scratch_area", (4, size), len(self.scratch_bytes),
+                "memory that is too much for the stack, one entry a program",
+            )  # fmt: skip
+
+
+def is_histogram(kind: Type | None) -> bool:
+    return isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist")
+
+
+def buckets(kind: Type) -> int:
+    """How many buckets a histogram can have: the size of a scalar one's array."""
+    assert isinstance(kind, Aggregate)
+    if kind.kind == "hist":
+        return ((64 - kind.bits) << kind.bits) + (1 << kind.bits) + 1
+    return (kind.high - kind.low) // kind.step + 2
+
+
+def key_parts(key: Type) -> tuple[Type, ...]:
+    """The members of a key: those of a tuple, or the one value."""
+    return key.elements if isinstance(key, Tuple) else (key,)
+

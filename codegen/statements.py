@@ -1,0 +1,154 @@
+"""Statements → C lines, in order, each under the script's line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from codegen.ctypes import is_memory
+from codegen.expressions import condition, scalar
+from codegen.function import Function
+from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
+from codegen.names import comment
+from lang import ast
+from lang.convert import as_int
+from lang.infer import arithmetic_type
+from lang.types import Aggregate, Pointer, Type, size_of
+
+
+def block(f: Function, node: ast.Block) -> None:
+    for item in node.statements:
+        statement(f, item)
+
+
+def statement(f: Function, node: ast.Statement) -> None:
+    """One statement, after a comment that shows it."""
+    if not isinstance(node, ast.Block | ast.IfStatement | ast.Unroll):
+        f.code.at(node.span)
+        f.code.line(f"// {comment(node.span.text)}")
+        f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
+    _LOWER[type(node)](f, node)
+
+
+def declare_variables(f: Function, node: ast.Block) -> None:
+    """C variables for the script's: declared at the function's start, zeroed, so that each has a value."""
+    for info in dict.fromkeys(f.body.variables.values()):
+        if info in f.variables or info.type is None:
+            continue
+        if is_memory(info.type):
+            f.variables[info] = f.memory(info.name[1:], info.type)
+            continue
+        name = f.names.fresh(info.name[1:])
+        c_type = f.program.types.name(info.type)
+        f.variables[info] = name
+        f.code.line(f"{c_type}{name} = 0;" if c_type.endswith("*") else f"{c_type} {name} = 0;")
+
+
+def _block(f: Function, node: ast.Block) -> None:
+    with f.code.block(""):
+        block(f, node)
+
+
+def _if(f: Function, node: ast.IfStatement) -> None:
+    f.code.at(node.span)
+    with f.code.block(f"if ({condition(f, node.condition)})"):
+        block(f, node.then)
+    if node.otherwise is None:
+        return
+    with f.code.otherwise():
+        if isinstance(node.otherwise, ast.Block):
+            block(f, node.otherwise)
+        else:
+            statement(f, node.otherwise)
+
+
+def _unroll(f: Function, node: ast.Unroll) -> None:
+    count = f.constant(node.count)
+    assert isinstance(count, int)
+    for _ in range(count):
+        with f.code.block(""):
+            block(f, node.body)
+
+
+def _let(f: Function, node: ast.Let) -> None:
+    info = f.body.variables[node.variable]
+    if info.type is None:
+        return
+    if node.value is not None:
+        _assign_variable(f, f.variables[info], info.type, node.value)
+    elif is_memory(info.type):
+        f.zero(f.variables[info], size_of(info.type))
+    else:
+        f.code.line(f"{f.variables[info]} = 0;")
+
+
+def _assign(f: Function, node: ast.Assign) -> None:
+    target, value = node.target, node.value
+    if isinstance(target, ast.Variable):
+        info = f.body.variables[target]
+        assert info.type is not None
+        _assign_variable(f, f.variables[info], info.type, value)
+        return
+    name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+    if isinstance(f.program.user_map(name)[1].value, Aggregate):
+        assert isinstance(value, ast.Call)
+        aggregate(f, node, name, keys, value)
+    else:
+        assign_entry(f, node, name, keys, value)
+
+
+def _assign_variable(f: Function, name: str, kind: Type, value: ast.Expression) -> None:
+    if is_memory(kind):
+        f.zero(name, size_of(kind))
+        f.store(name, kind, value)
+        return
+    text = scalar(f, value)
+    if isinstance(kind, Pointer):
+        text = f"({f.program.types.name(kind)}){text}"
+    f.code.line(f"{name} = {text};")
+    f.code.forget()
+
+
+def _assign_by(f: Function, node: ast.AssignBy) -> None:
+    target = node.target
+    whole = ast.Binary(node.span, target, node.operator, node.value)
+    types = dict(f.body.types)
+    kind = f.body.types.get(target)
+    assert kind is not None
+    left, right = as_int(kind), as_int(f.body.type(node.value))
+    if left is None or right is None:
+        raise f.bug(node, "an assignment with an operator on something that is no integer")
+    types[whole] = arithmetic_type(node.operator, left, right)
+    f.body = f.body.with_types(types)
+    if isinstance(target, ast.Variable):
+        name = f.variables[f.body.variables[target]]
+        f.code.line(f"{name} = {scalar(f, whole)};")
+        f.code.forget()
+        return
+    map_name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+    text = scalar(f, whole)
+    write_entry(f, node, entry(f, map_name, keys), text)
+
+
+def _discard(f: Function, node: ast.Discard | ast.Evaluate) -> None:
+    value = f.evaluate(node.value)
+    plain = value.text.isidentifier() or value.text.isdigit() or is_memory(value.type)
+    if not plain:
+        f.code.line(f"(void){value.text};")
+
+
+def _return(f: Function, node: ast.Return) -> None:
+    f.leave()
+
+
+_LOWER: dict[type[ast.Node], Callable[[Function, Any], None]] = {
+    ast.Block: _block,
+    ast.IfStatement: _if,
+    ast.Unroll: _unroll,
+    ast.Let: _let,
+    ast.Assign: _assign,
+    ast.AssignBy: _assign_by,
+    ast.Discard: _discard,
+    ast.Evaluate: _discard,
+    ast.Return: _return,
+}

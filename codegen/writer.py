@@ -1,0 +1,65 @@
+"""Statements in order → indented C lines, with #line where the script's line changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from codegen.names import c_string
+from lang.source import Span
+
+INDENT = "    "
+
+
+class Code:
+    """The body of one C function while it is written.
+
+    Each open block also holds the values that are known in it (`known`): what was read once in a block or in
+    one around it is not read again.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._known: list[dict[object, str]] = [{}]
+        self._place: tuple[str, int] | None = None
+
+    @property
+    def depth(self) -> int:
+        return len(self._known)
+
+    def line(self, text: str) -> None:
+        self.lines.append(INDENT * self.depth + text)
+
+    def at(self, span: Span) -> None:
+        """What follows belongs to this line of the script."""
+        place = (span.source.name, span.line)
+        if place != self._place:
+            self.lines.append(f"#line {place[1]} {c_string(place[0])}")
+            self._place = place
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """`head {` … `}`; values read inside are forgotten after it."""
+        self.line(f"{head} {{")
+        self._known.append({})
+        yield
+        self._known.pop()
+        self.line("}")
+
+    @contextmanager
+    def otherwise(self) -> Iterator[None]:
+        """`} else {` … `}` after a block."""
+        self.lines.pop()
+        with self.block("} else"):
+            yield
+
+    def known(self, key: object) -> str | None:
+        return next((known[key] for known in reversed(self._known) if key in known), None)
+
+    def learn(self, key: object, text: str) -> None:
+        self._known[-1][key] = text
+
+    def forget(self) -> None:
+        """Forget every value: something may have changed them."""
+        for known in self._known:
+            known.clear()
