@@ -13,6 +13,7 @@ from pathlib import Path
 from codegen.plan import Attach, ProgramKind
 from kernel.bpfcall import BpfError, online_cpus, raw_tracepoint_open
 from kernel.perfcall import PERF_HARDWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
+from kernel.privilege import not_permitted
 
 _PMU = "/sys/bus/event_source/devices"
 _RETURN = 1  # config bit of the kprobe and uprobe PMUs, as their format/retprobe says
@@ -135,25 +136,6 @@ def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int) -
 
 
 # --- reasons ----------------------------------------------------------------------------------------
-
-
-def _lockdown() -> str:
-    """`integrity`, `confidentiality`, or nothing where the kernel is not locked down."""
-    try:
-        with open("/sys/kernel/security/lockdown", encoding="ascii") as file:
-            text = file.read()
-    except OSError:
-        return ""
-    return text.partition("[")[2].partition("]")[0].replace("none", "")
-
-
-def not_permitted() -> str:
-    """Why a call of bpf(2) or perf_event_open(2) gave EPERM, as well as can be told from here."""
-    if _lockdown() == "confidentiality":
-        return "kernel lockdown (confidentiality) forbids it"
-    if os.geteuid() != 0:
-        return "not permitted: it needs root, or CAP_BPF and CAP_PERFMON"
-    return "not permitted, even to root: this kernel or container forbids it"
 
 
 def _missing(kind: ProgramKind, point: Attach) -> str:

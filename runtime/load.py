@@ -20,9 +20,10 @@ from kernel.bpfcall import (
     prog_load,
     prog_test_run,
 )  # fmt: skip
+from kernel.privilege import not_permitted
 from kernel.tracefs import find_tracefs
 from lang.diagnostics import CompilerBug
-from runtime.attach import Attached, Attacher, AttachError, not_permitted
+from runtime.attach import Attached, Attacher, AttachError
 from runtime.object import Code, MapSpec, Object, link
 from runtime.refusal import explain, position
 

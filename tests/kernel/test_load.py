@@ -24,6 +24,7 @@ from runtime.bpf import CompileError, Compiler, compile_c
 from runtime.load import Loaded, LoadError, load
 from runtime.object import Object
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.kernel
 
 PLACE = Place("x.ebt", 1, 1)
@@ -143,7 +144,7 @@ def test_compile_with_standard_descriptors_closed(tmp_path: Path) -> None:
         f"made = compile_c({simple()!r}, 'x')\n"
         f"open({str(tmp_path / 'out')!r}, 'w').write(made.programs[0].name)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
     assert (tmp_path / "out").read_text() == "p"
 
 
@@ -379,3 +380,12 @@ def every_syscall(root: Path) -> Iterator[Attach]:
     for name in sorted(os.listdir(root / "events" / "syscalls")):
         if name.startswith("sys_"):
             yield point(f"tracepoint:syscalls:{name}", category="syscalls", name=name)
+
+
+def test_program_runs_on_the_processor_asked_for(counter: Object) -> None:
+    with load(plan(program("p", "special", point("begin", name="begin"))), counter) as loaded:
+        fd = loaded.programs[0][1][0]
+        last = bpfcall.online_cpus()[-1]
+        bpfcall.prog_test_run(fd, flags=bpfcall.TEST_RUN_ON_CPU, cpu=last)
+        assert [cpu for cpu, hits in enumerate(counted(loaded)) if hits] == [last]
+        assert bpfcall.prog_id(fd) > 0
