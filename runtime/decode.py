@@ -87,7 +87,7 @@ def compile_rows(parts: Sequence[str | tuple[int, Cell]], stride: int, names: Na
     if layout.size != stride:
         raise ValueError(f"a record of {stride} bytes cannot hold {code}")
     if not count:
-        text = "".join(part for part in parts if isinstance(part, str))
+        text = template.replace("{{", "{").replace("}}", "}")
         return Rows(stride, lambda view: [text] * (len(view) // stride), lambda _data, _at: text)
     variables = "".join(f"v{index}, " for index in range(count))
     source = (

@@ -9,6 +9,7 @@ from runtime.decode import Cache
 
 # What the lookups give: name, bytes from its start, and the module or file it is in.
 Found = tuple[str, int, str] | None
+_CORE = ("", "kernel", "vmlinux")  # not modules
 _LOST = "        <stack lost>"  # the map of stacks was full
 
 
@@ -58,7 +59,7 @@ class Symbolizer:
         shown = f"{found[0]}+{found[1]}" if found else f"0x{address:x}"
         if mode == "perf":
             module = found[2] if found else "" if pid < 0 else "[unknown]"
-            return f"\t{address:x} {shown}{f' ({module})' if module else ''}\n"
+            return f"\t{address:x} {shown}{f' ({module})' if module not in _CORE else ''}\n"
         return f"        {shown}\n"
 
 
