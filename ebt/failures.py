@@ -1,0 +1,74 @@
+"""What went wrong at compile, load or attach → the message that the user reads, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from codegen.plan import Place
+from kernel.btf import BtfError
+from kernel.recorded import ProfileError
+from lang.diagnostics import CompilerBug, Diagnostic, ScriptError
+from lang.source import Source, Span
+from runtime.attach import AttachError
+from runtime.bpf import CompileError
+from runtime.libbcc import LibbccMissing
+from runtime.load import LoadError
+
+REFUSED = 255  # load or attach failed: bpftrace's -1
+WRONG = 1
+
+
+def tell(text: str) -> None:
+    """One message on standard error; a closed one is not ours to complain about."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+def describe(problem: Exception, source: Source | None, verbose: bool) -> tuple[str, int] | None:
+    """(message, exit code) of an expected failure; None for what is a bug."""
+    match problem:
+        case ScriptError():
+            return str(problem), WRONG
+        case CompileError():
+            return _clang(problem, source), REFUSED
+        case LoadError():
+            log = f"\n{problem.log.rstrip()}" if verbose and problem.log else ""
+            return _at(problem.place, str(problem), source) + log, REFUSED
+        case AttachError():
+            return _at(problem.point.place, str(problem), source), REFUSED
+        case LibbccMissing() | ProfileError() | BtfError():
+            return f"ebt: error: {problem}", WRONG
+        case CompilerBug():
+            return f"ebt: {problem}\nhint: this is a fault of ebt, please report it with the script", REFUSED
+    return None
+
+
+def _at(place: Place | None, message: str, source: Source | None) -> str:
+    if place is None or source is None:
+        return f"ebt: error: {message}"
+    return Diagnostic("error", _span(source, place.line, place.column, len(place.text)), message).render()
+
+
+def _span(source: Source, line: int, column: int, width: int) -> Span:
+    lines = source.text.split("\n")
+    start = sum(len(item) + 1 for item in lines[: line - 1]) + column - 1
+    start = min(start, len(source.text))
+    return Span(source, start, min(start + max(width, 1), len(source.text)))
+
+
+def _clang(problem: CompileError, source: Source | None) -> str:
+    """clang refused our C: a fault of ebt, told at the script's line."""
+    errors = [item for item in problem.complaints if item.severity != "note"]
+    if not errors or source is None:
+        return f"ebt: internal compiler error: {problem}\n{problem.output.rstrip()}"
+    first = errors[0]
+    message = f"internal compiler error: clang refuses the C of this line: {first.message}"
+    lines = source.text.split("\n")
+    if first.file == source.name and first.line <= len(lines):
+        width = len(lines[first.line - 1])
+        hint = "this is a fault of ebt, please report it with the script; 'ebt compile' shows the C"
+        return Diagnostic("error", _span(source, first.line, 1, width), message, (hint,)).render()
+    return f"ebt: {message}\n{problem.output.rstrip()}"
