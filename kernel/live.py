@@ -44,7 +44,7 @@ class LiveMachine(KernelMachine):
         """What the kernel lets us do, found by trying."""
         from kernel.features import LiveFeatures  # its ctypes cost time that most compiles need not pay
 
-        return LiveFeatures()
+        return LiveFeatures(self.types.function_id)
 
     @cached_property
     def _root(self) -> Path | None:

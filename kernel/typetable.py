@@ -231,6 +231,10 @@ class TypeTable:
             self._functions[key] = self._function(*found) if found else None
         return self._functions[key]
 
+    def function_id(self, name: str) -> int | None:
+        """The BTF id of a function of the core, as the bpf system call takes it."""
+        return next(self.core.find("func", name), None) if self.core is not None else None
+
     def _function(self, holder: Btf, number: int) -> Function:
         record = holder.record(number)
         parameters, result = self._prototype(holder, record.size)

@@ -153,6 +153,62 @@ def test_the_default_kernel_has_tracepoints(recorded: RecordedMachine) -> None:
     assert recorded.raw_tracepoint("nothing") is None and recorded.raw_tracepoints("nothing") == ()
 
 
+KERNELS = Path(__file__).parents[1] / "kernels"
+
+
+@pytest.fixture(scope="module", params=["5.10", "6.1", "6.12", "7.2"])
+def debian(request: pytest.FixtureRequest) -> RecordedMachine:
+    """The kernels of the lab, recorded there with ext4, xfs, btrfs and nfs loaded."""
+    machine = RecordedMachine(KERNELS / f"{request.param}.ebtk")
+    assert machine.title.startswith(f"Linux {request.param}.")
+    return machine
+
+
+def members(machine: RecordedMachine, name: str) -> set[str]:
+    found = machine.struct("struct", name)
+    return {item.name for item in machine.fields(found)} if found else set()
+
+
+def test_what_differs_between_kernels(debian: RecordedMachine) -> None:
+    old = debian.title.startswith("Linux 5.10.")
+    task = members(debian, "task_struct")
+    assert ("state" in task) is old and ("__state" in task) is not old
+    assert ("rq_disk" in members(debian, "request")) is old and bool(members(debian, "folio")) is not old
+    create = debian.function("vfs_create")
+    assert create is not None
+    first = {"5": "dir", "6.1.": "mnt_userns", "6.12": "idmap", "7": "idmap"}
+    assert create.parameters[0].name == next(
+        name for start, name in first.items() if debian.title.startswith(f"Linux {start}")
+    )
+    assert debian.supports("kprobe").works and debian.supports("bpf_loop").works is not old
+
+
+def test_functions_of_modules(debian: RecordedMachine) -> None:
+    assert debian.functions("ext4_file_read_iter") == (("ext4", "ext4_file_read_iter"),)
+    assert ("xfs", "xfs_file_read_iter") in debian.functions("xfs_file_*", "xfs")
+    read = debian.function("ext4_file_read_iter")
+    if debian.title.startswith("Linux 5.10."):  # modules have no BTF there
+        assert read is None and debian.struct("struct", "ext4_inode_info") is None
+        return
+    kiocb = debian.struct("struct", "kiocb")
+    assert read is not None and kiocb is not None
+    assert read.module == "ext4" and read.parameters[0] == Parameter("iocb", Pointer(kiocb))
+    assert debian.function("ext4_file_read_iter", "xfs") is None
+    assert "vfs_inode" in members(debian, "ext4_inode_info") and "i_vnode" in members(debian, "xfs_inode")
+
+
+def test_every_prototype_and_tracepoint_converts(debian: RecordedMachine) -> None:
+    for module, name in debian.functions("vfs_*") + debian.functions("*", "ext4"):
+        function = debian.function(name, module)
+        assert function is None or function.name == name
+    for category, name in debian.tracepoints("*", "*")[::5]:
+        point = debian.tracepoint(category, name)
+        assert point is not None
+        assert all(item.offset >= 8 for item in point.fields)
+    for name in debian.raw_tracepoints("*")[::5]:
+        assert debian.raw_tracepoint(name) is not None
+
+
 def test_a_bad_profile_is_told(tmp_path: Path) -> None:
     good = (Path(__file__).parents[2] / "kernel" / "recorded" / "default.ebtk").read_bytes()
     path = tmp_path / "bad.ebtk"
