@@ -64,8 +64,7 @@ class JsonWriter:
 
     def lost_in_all(self, count: int) -> None:
         self._out.idle()
-        self._messages.write(f"WARNING: Total lost event count: {count}\n")
-        self._messages.flush()
+        self._messages.tell(f"WARNING: Total lost event count: {count}")
 
     def warning(self, warn: Warn) -> None:
         what = f'"msg": {quote(warn.message)}, "count": {warn.count}'

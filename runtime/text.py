@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -79,10 +80,15 @@ class Writer(Protocol):
         """The session goes to wait: what is held back must be seen now."""
 
 
+class OutputError(Exception):
+    """The output cannot be written: a full disk, a closed descriptor."""
+
+
 class Output:
     """A file descriptor, written in blocks. Invalid UTF-8 passes through as it came.
 
-    A reader that went away is BrokenPipeError. `full` holds text back until a block is full.
+    A reader that went away is BrokenPipeError, every other failure OutputError. `full` holds text back
+    until a block is full.
     """
 
     def __init__(self, fd: int, buffering: Buffering = "auto") -> None:
@@ -113,6 +119,16 @@ class Output:
                 waiter = select.poll()
                 waiter.register(self.fd, select.POLLOUT)
                 waiter.poll()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"cannot write the output: {error.strerror}") from error
+
+    def tell(self, text: str) -> None:
+        """Write a message now; if nobody can read it the run goes on."""
+        with suppress(BrokenPipeError, OutputError):
+            self.write(text + "\n")
+            self.flush()
 
 
 class TextWriter:
@@ -171,8 +187,7 @@ class TextWriter:
     def _tell(self, text: str) -> None:
         """A message, after all output that came before it."""
         self._out.idle()
-        self._messages.write(text + "\n")
-        self._messages.flush()
+        self._messages.tell(text)
 
 
 def warning_text(warn: Warn) -> str:

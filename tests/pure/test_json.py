@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from runtime.jsonl import JsonWriter, quote
-from runtime.text import Buffering, Dump, Output, TextWriter, Warn, Writer, warning_text
+from runtime.text import Buffering, Dump, Output, OutputError, TextWriter, Warn, Writer, warning_text
 
 
 class Kept(Output):
@@ -210,4 +210,15 @@ def test_a_reader_that_went_away() -> None:
     pipe.output.write("a")
     with pytest.raises(BrokenPipeError):
         pipe.output.flush()
+    pipe.output.tell("nobody hears this")
     pipe.close()
+
+
+def test_a_full_disk() -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    output = Output(fd)
+    output.write("a")
+    with pytest.raises(OutputError, match="cannot write the output: No space left on device"):
+        output.flush()
+    output.flush()  # what could not be written is gone
+    os.close(fd)
