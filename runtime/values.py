@@ -33,6 +33,7 @@ from lang.types import (
 )  # fmt: skip
 from runtime.decode import MARK, Cache, Cell, Names, Rows, compile_rows, join_cells
 from runtime.formatters import formatter, timestamp
+from runtime.jsonl import quote
 
 # `key` is JSON's map key: the text form without the spaces between elements.
 Style = Literal["text", "json", "key"]
@@ -63,13 +64,9 @@ def int_code(bits: int, signed: bool) -> str:
     return _CODES[bits] if signed else _CODES[bits].upper()
 
 
-def trailing(text: str, style: Style) -> str:
+def styled(text: str, style: Style) -> str:
     """A text as the style wants it: JSON's strings are quoted."""
-    if style != "json":
-        return text
-    from runtime.jsonl import quote
-
-    return quote(text)
+    return quote(text) if style == "json" else text
 
 
 def json_int(value: int) -> str:
@@ -162,7 +159,7 @@ class Values:
             case Pointer():
                 return Cell("Q", self.names.call(json_int) if style == "json" else "0x{" + MARK + ":x}")
             case Str(size):
-                return self.opaque(size, lambda raw: trailing(string_text(raw, self._trailer), style))
+                return self.opaque(size, lambda raw: styled(string_text(raw, self._trailer), style))
             case Buffer(size):
                 return self.opaque(size_of(kind), _json_bytes if style == "json" else _buffer_value)
             case Array(of, length):
@@ -289,7 +286,7 @@ class Values:
             case _:
                 raise CompilerBug(f"no text for a value of type {kind!r}")
         if style == "json":
-            return Cell(code, self.names.call(lambda *values: trailing(make(*values), "json"), count))
+            return Cell(code, self.names.call(lambda *values: styled(make(*values), "json"), count))
         return Cell(code, self.names.call(make, count))
 
 
