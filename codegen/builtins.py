@@ -13,7 +13,7 @@ from codegen.names import c_string, identifier
 from codegen.program import STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
-from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
+from lang.types import Pointer, Stack, Symbol, Type, size_of
 
 BPF_F_USER_STACK = 1 << 8  # include/uapi/linux/bpf.h
 
@@ -194,11 +194,14 @@ def tracepoint_member(f: Function, item: Field) -> str:
     return name
 
 
-def data_loc_string(f: Function, place: Place) -> Value:
+def read_data_loc(f: Function, room: str, kind: Type, place: Place) -> None:
     """A tracepoint's variable-length text: {u16 offset, u16 length} in the record."""
-    assert isinstance(place.type, Str)
-    room = f.memory("text", place.type)
     address = f"((char *)ctx + ({place.text} & 0xffff))"
-    f.read_string(room, str(place.type.size), address, "kernel")
-    return Value(room, place.type)
+    f.read_string(room, str(min(size_of(place.type), size_of(kind))), address, "kernel")
 
+
+def data_loc_string(f: Function, place: Place) -> Value:
+    """The same, in memory of its own."""
+    room = f.memory("text", place.type)
+    read_data_loc(f, room, place.type, place)
+    return Value(room, place.type)

@@ -11,12 +11,23 @@ from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
+from codegen.pieces import bare
 from codegen.plan import Action
 from codegen.program import RING
 from lang import ast
 from lang.convert import as_int
 from lang.types import (
-    BOOL, INT64, UINT64, VOID, Array, Pointer, Space, Stack, Str, Type, size_of,
+    BOOL,
+    INT64,
+    UINT64,
+    VOID,
+    Array,
+    Pointer,
+    Space,
+    Stack,
+    Str,
+    Type,
+    size_of,
 )  # fmt: skip
 
 NOTHING = Value("0", VOID)
@@ -27,8 +38,14 @@ _INET, _INET6 = 2, 10  # AF_INET, AF_INET6 of include/linux/socket.h
 
 
 def emit_event(
-    f: Function, action: Action, node: ast.Node, values: tuple[ast.Expression, ...] = (), text: str = "",
-    map_name: str = "", top: int = 0, div: int = 0,
+    f: Function,
+    action: Action,
+    node: ast.Node,
+    values: tuple[ast.Expression, ...] = (),
+    text: str = "",
+    map_name: str = "",
+    top: int = 0,
+    div: int = 0,
 ) -> None:
     """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
     kinds = tuple(_sent_type(f, item) for item in values)
@@ -60,16 +77,7 @@ def _sent_type(f: Function, node: ast.Expression) -> Type:
 def _outgoing(f: Function, kind: Type, value: Value) -> str:
     if isinstance(kind, Pointer) and not isinstance(value.type, Pointer):
         return f"({f.program.types.name(kind)}){value.text}"
-    return value.text[1:-1] if value.text.startswith("(") and _whole_pair(value.text) else value.text
-
-
-def _whole_pair(text: str) -> bool:
-    depth = 0
-    for at, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if depth == 0:
-            return at == len(text) - 1
-    return False
+    return bare(value.text)
 
 
 def _printf(f: Function, node: ast.Call) -> Value:

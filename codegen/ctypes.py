@@ -9,8 +9,26 @@ from codegen.names import identifier
 from lang.diagnostics import CompilerBug
 from lang.machine import Field, Machine
 from lang.types import (
-    Aggregate, Array, Bool, Buffer, Enum, Formatted, Inet, Int, Pointer, Record, Stack, Str, Struct, Symbol, Timestamp,
-    Tuple, Type, Void, offsets, size_of,
+    Aggregate,
+    Array,
+    Bool,
+    Buffer,
+    Enum,
+    Formatted,
+    Inet,
+    Int,
+    Pointer,
+    Record,
+    Stack,
+    Str,
+    Struct,
+    Symbol,
+    Timestamp,
+    Tuple,
+    Type,
+    Void,
+    offsets,
+    size_of,
 )  # fmt: skip
 
 # Structs that BCC's own headers declare, or the tiny kernel tree: ours get another name.
@@ -44,7 +62,9 @@ class _Layout:
 
     struct: Struct
     name: str
-    members: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # name → (offset, declaration, size)
+    members: dict[str, tuple[int, str, int]] = field(
+        default_factory=dict
+    )  # name → (offset, declaration, size)
 
 
 @dataclass
@@ -116,6 +136,8 @@ class TypeTable:
             return self._member_declaration(kind.of, f"{name}[{kind.length}]")
         if isinstance(kind, Pointer) and not isinstance(kind.to, Struct):
             return f"void *{name}"
+        if isinstance(kind, Int) and kind.spelling == "char":
+            return f"char {name}"
         return self.declare(kind, name)
 
     def record(self, name: str, members: list[tuple[int, str, int]]) -> None:
@@ -146,7 +168,6 @@ class TypeTable:
         while waiting:
             place(next(iter(waiting)))
         return [Declaration(name, tuple(lines), name in packed) for name, lines in done.items()]
-
 
     def _pointer(self, to: Type) -> str:
         if isinstance(to, Struct) and to.name:
@@ -182,7 +203,9 @@ class TypeTable:
     def _composite(self, kind: Tuple | Record) -> str:
         name = self.by_type.get(kind)
         if name is None:
-            names = kind.names if isinstance(kind, Record) else tuple(f"f{i}" for i in range(len(kind.elements)))
+            names = (
+                kind.names if isinstance(kind, Record) else tuple(f"f{i}" for i in range(len(kind.elements)))
+            )
             name = f"ebt_tuple_{len(self.by_type) + 1}"
             self.by_type[kind] = name
             self.composites[name] = self.lines(kind.elements, names)
@@ -255,10 +278,11 @@ def _union_lines(group: list[tuple[int, str, int]], start: int) -> list[str]:
         if place == start:
             lines.append(f"    {text};")
         else:
-            lines.append(f"    struct {{ u8 unused_{start}_{place}[{place - start}]; {text}; }} __attribute__((packed));")
+            lines.append(
+                f"    struct {{ u8 unused_{start}_{place}[{place - start}]; {text}; }} "
+                "__attribute__((packed));"
+            )
     return lines
-
-
 
 
 def _is_packed(members: Iterable[tuple[int, str, int]]) -> bool:

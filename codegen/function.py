@@ -49,7 +49,9 @@ class Function:
 
     program: Program
     body: Body
-    value: Callable[[Function, Any], Value]  # codegen.expressions.evaluate: given, so that no module needs two
+    value: Callable[
+        [Function, Any], Value
+    ]  # codegen.expressions.evaluate: given, so that no module needs two
     writer: Callable[[Function, str, Type, Any], None]  # codegen.expressions.store
     code: Code = field(default_factory=Code)
     names: Names = field(default_factory=Names)
@@ -265,5 +267,3 @@ def reader(space: Space | str) -> str:
 
 def _declare(kind: str, name: str) -> str:
     return f"{kind}{name}" if kind.endswith("*") else f"{kind} {name}"
-
-

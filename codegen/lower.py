@@ -35,9 +35,14 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
         prologue = function.scratch_prologue(number)
         if function.record:
             program.types.record(f"{function.name}_record", list(function.record.values()))
-        lines = (*prologue, *function.code.lines, f"    return {function.exit_value};")
+        lines = (*prologue, *function.code.lines)
+        last = f"    return {function.exit_value};"
+        if not lines or lines[-1] != last:
+            lines = (*lines, last)
         attached = tuple(point.span.text for point in body.probe.attach_points)
-        functions.append(CFunction(function.name, function.context, tuple(comment(text) for text in attached), lines))
+        functions.append(
+            CFunction(function.name, function.context, tuple(comment(text) for text in attached), lines)
+        )
         planned.append(_plan_program(function.name, body))
     for info in checked.maps.values():
         if info.value is not None:
@@ -73,7 +78,14 @@ def _predicate(f: Function) -> None:
 def _filter_process(f: Function) -> None:
     """-p for the kernel-wide kinds; user probes and perf events are filtered by the kernel at attach."""
     pid = f.program.checked.pid
-    if not pid or f.target.kind not in ("tracepoint", "rawtracepoint", "kprobe", "kretprobe", "fentry", "fexit"):
+    if not pid or f.target.kind not in (
+        "tracepoint",
+        "rawtracepoint",
+        "kprobe",
+        "kretprobe",
+        "fentry",
+        "fexit",
+    ):
         return
     own = builtins.read(f, "pid", UINT32)
     assert own is not None
@@ -116,8 +128,8 @@ def _plan_program(name: str, body: Body) -> PlannedProgram:
 
 def _attach(target: Target) -> Attach:
     return Attach(
-        target.label, place_of(target.span), target.category, target.name, target.module, target.path, target.offset,
-        target.pid, target.perf_type, target.perf_config, target.period, target.frequency,
+        target.label, place_of(target.span), target.category, target.name, target.module, target.path,
+        target.offset, target.pid, target.perf_type, target.perf_config, target.period, target.frequency,
         "all" if target.all_cpus else "first",
     )  # fmt: skip
 
@@ -176,4 +188,3 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         helpers=tuple(program.helpers),
         functions=tuple(functions),
     )
-

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
+from codegen.pieces import address, bare, move
 from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
 from lang import ast
 from lang.convert import as_int
-from lang.types import Aggregate, Array, Pointer, Str, Type, size_of
+from lang.types import Aggregate, Array, Pointer, Str, Tuple, Type, size_of
 
 MAP_FULL = "map full: can't update element, an update was lost"
 
@@ -45,18 +46,31 @@ def _first(f: Function) -> str:
 def _key(f: Function, spec: Map, kind: Type, keys: tuple[ast.Expression, ...]) -> str:
     c_type = f.program.tables[spec.name].key
     if not c_type.startswith("struct "):
-        text = f.evaluate(keys[0]).text
-        return f.temporary("key", c_type, text)
+        return f.temporary("key", c_type, bare(f.evaluate(keys[0]).text))
     room = f.struct_memory("key", c_type, spec.key_size)
     parts = key_parts(kind)
     if len(keys) == 1 and len(parts) > 1 and not isinstance(keys[0], ast.Tuple):
-        value = f.evaluate(keys[0])  # a tuple in a variable, used as the whole key
-        f.copy(room, value.text, size_of(kind))
+        _move_key(f, room, kind, f.evaluate(keys[0]))  # a tuple in a variable, used as the whole key
         return room
     given = keys[0].elements if len(keys) == 1 and isinstance(keys[0], ast.Tuple) and len(parts) > 1 else keys
     for number, (node, part) in enumerate(zip(given, parts, strict=True)):
         f.store(f"{room}.key{number}", part, node)
     return room
+
+
+def _move_key(f: Function, room: str, kind: Type, value: Value) -> None:
+    source = value.type
+    assert isinstance(source, Tuple)
+    if source == kind:
+        f.copy(room, value.text, size_of(kind))
+        return
+    base = f"{value.text[1:]}." if value.text.startswith("&") else f"{value.text}->"
+    for number, (part, given) in enumerate(zip(key_parts(kind), source.elements, strict=True)):
+        text = f"{base}f{number}"
+        if is_memory(part):
+            move(f, f"{room}.key{number}", part, address(text, given))
+        else:
+            f.code.line(f"{room}.key{number} = {text};")
 
 
 def _lookup(f: Function, at: Entry) -> str:
@@ -85,14 +99,16 @@ def _value_member(f: Function, at: Entry) -> str:
     return "value" if f.program.tables[at.map.name].value == f"struct {at.map.name}_value" else ""
 
 
-def assign_entry(f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], value: ast.Expression) -> None:
+def assign_entry(
+    f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], value: ast.Expression
+) -> None:
     """`@m[k] = value`, for values that are no aggregation."""
     _, info = f.program.user_map(name)
     assert info.value is not None
     if is_memory(info.value):
         _assign_memory(f, node, name, keys, value)
         return
-    text = f.evaluate(value).text
+    text = bare(f.evaluate(value).text)
     if isinstance(info.value, Pointer):
         text = f"({f.program.types.name(info.value)}){text}"
     at = entry(f, name, keys)
@@ -180,7 +196,9 @@ def has_entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> str:
 # ---- Aggregations
 
 
-def aggregate(f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], call: ast.Call) -> None:
+def aggregate(
+    f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], call: ast.Call
+) -> None:
     """`@m[k] = count()` and its like, in this CPU's copy of the entry."""
     _, info = f.program.user_map(name)
     kind = info.value
@@ -212,7 +230,7 @@ def _operand(f: Function, call: ast.Call, kind: Aggregate) -> str:
     name = "s64" if signed else "u64"
     if source is not None and source.bits == 64 and source.signed == signed and value.text.isidentifier():
         return value.text
-    return f.temporary("n", name, value.text)
+    return f.temporary("n", name, bare(value.text))
 
 
 def _merge(found: str, kind: Aggregate, value: str, flagged: bool) -> list[str]:
@@ -263,5 +281,3 @@ def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value
     with f.code.otherwise():
         new = f.temporary("new", "u64", "1")
         _update(f, node, at, f"&{new}")
-
-

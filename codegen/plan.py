@@ -12,8 +12,16 @@ from typing import Literal
 from lang.types import Type
 
 ProgramKind = Literal[
-    "tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "fentry", "fexit",
-    "uprobe", "uretprobe", "perf_event", "special",
+    "tracepoint",
+    "raw_tracepoint",
+    "kprobe",
+    "kretprobe",
+    "fentry",
+    "fexit",
+    "uprobe",
+    "uretprobe",
+    "perf_event",
+    "special",
 ]
 Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit"]
 
@@ -77,7 +85,9 @@ class Map:
 
     name: str
     script_name: str
-    kind: Literal["hash", "lru_hash", "percpu_hash", "lru_percpu_hash", "array", "percpu_array", "ringbuf", "perf_array"]
+    kind: Literal[
+        "hash", "lru_hash", "percpu_hash", "lru_percpu_hash", "array", "percpu_array", "ringbuf", "perf_array"
+    ]
     key: Type | None
     value: Type
     key_size: int
@@ -115,7 +125,7 @@ class Event:
 class Failure:
     """A way in which one statement can fail at run time, such as a full map: counted in the map `ebt_lost`.
 
-    That is a per-CPU array of u64: entry 0 counts lost events, entry 1 + i the failures of `Plan.failures[i]`.
+    That is a per-CPU array of u64: entry 0 counts lost events, entry 1 + i counts `Plan.failures[i]`.
     """
 
     place: Place

@@ -25,8 +25,8 @@ EVENT_HEADER = 8  # {u32 site; u32 unused}
 HIST_ENTRIES_FACTOR = 4  # a keyed histogram takes one entry a bucket: several a key
 
 _TABLES = {
-    "hash": "hash", "lru_hash": "lru_hash", "percpu_hash": "percpu_hash", "lru_percpu_hash": "lru_percpu_hash",
-    "array": "array", "percpu_array": "percpu_array",
+    "hash": "hash", "lru_hash": "lru_hash", "percpu_hash": "percpu_hash",
+    "lru_percpu_hash": "lru_percpu_hash", "array": "array", "percpu_array": "percpu_array",
 }  # fmt: skip
 _DECLARED = {
     "hash": "hash", "lruhash": "lru_hash", "percpuhash": "percpu_hash", "percpulruhash": "lru_percpu_hash",
@@ -129,7 +129,9 @@ class Program:
         self.types.composite(f"{c_name}_value", lines)
         return f"struct {c_name}_value", size
 
-    def internal(self, name: str, kind: str, key: str, value: str, sizes: tuple[int, int], entries: int, why: str) -> str:
+    def internal(
+        self, name: str, kind: str, key: str, value: str, sizes: tuple[int, int], entries: int, why: str
+    ) -> str:
         """One of ebt's own maps, declared on first use."""
         if name not in self.maps:
             self.tables[name] = CMap(_TABLES[kind], key, value, name, entries, why)
@@ -139,17 +141,27 @@ class Program:
     def stacks(self) -> str:
         self.types.composite("ebt_frames", [f"u64 address[{STACK_FRAMES}];"])
         sizes = (8, STACK_FRAMES * 8)
-        return self.internal(STACKS, "hash", "u64", "struct ebt_frames", sizes, STACK_ENTRIES, "stacks by their hash")
+        return self.internal(
+            STACKS, "hash", "u64", "struct ebt_frames", sizes, STACK_ENTRIES, "stacks by their hash"
+        )
 
     def settings(self) -> str:
         self.types.composite("ebt_setting", ["u64 start_ns;", "u64 child_pid;"])
-        return self.internal(SETTINGS, "array", "u32", "struct ebt_setting", (4, 16), 1, "what is known at start")
+        return self.internal(
+            SETTINGS, "array", "u32", "struct ebt_setting", (4, 16), 1, "what is known at start"
+        )
 
     # ---- Events
 
     def event(
-        self, action: Action, span: Span, kinds: tuple[Type, ...] = (), text: str = "", map_name: str = "",
-        top: int = 0, div: int = 0,
+        self,
+        action: Action,
+        span: Span,
+        kinds: tuple[Type, ...] = (),
+        text: str = "",
+        map_name: str = "",
+        top: int = 0,
+        div: int = 0,
     ) -> tuple[Event, str]:
         """A new emitting site, and the name of its C struct."""
         site = len(self.events)
@@ -211,4 +223,3 @@ def buckets(kind: Type) -> int:
 def key_parts(key: Type) -> tuple[Type, ...]:
     """The members of a key: those of a tuple, or the one value."""
     return key.elements if isinstance(key, Tuple) else (key,)
-

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen.ctypes import is_memory
-from codegen.expressions import condition, scalar
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
 from codegen.names import comment
+from codegen.operators import condition
+from codegen.pieces import bare
 from lang import ast
 from lang.convert import as_int
 from lang.infer import arithmetic_type
@@ -102,11 +103,11 @@ def _assign_variable(f: Function, name: str, kind: Type, value: ast.Expression) 
         f.zero(name, size_of(kind))
         f.store(name, kind, value)
         return
-    text = scalar(f, value)
+    text = bare(f.evaluate(value).text)
     if isinstance(kind, Pointer):
         text = f"({f.program.types.name(kind)}){text}"
     f.code.line(f"{name} = {text};")
-    f.code.forget()
+    f.code.forget(name)
 
 
 def _assign_by(f: Function, node: ast.AssignBy) -> None:
@@ -122,11 +123,11 @@ def _assign_by(f: Function, node: ast.AssignBy) -> None:
     f.body = f.body.with_types(types)
     if isinstance(target, ast.Variable):
         name = f.variables[f.body.variables[target]]
-        f.code.line(f"{name} = {scalar(f, whole)};")
-        f.code.forget()
+        f.code.line(f"{name} = {bare(f.evaluate(whole).text)};")
+        f.code.forget(name)
         return
     map_name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
-    text = scalar(f, whole)
+    text = bare(f.evaluate(whole).text)
     write_entry(f, node, entry(f, map_name, keys), text)
 
 

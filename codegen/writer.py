@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,7 +60,9 @@ class Code:
     def learn(self, key: object, text: str) -> None:
         self._known[-1][key] = text
 
-    def forget(self) -> None:
-        """Forget every value: something may have changed them."""
+    def forget(self, name: str) -> None:
+        """Forget every value that was read through the C variable: it has changed."""
+        word = re.compile(rf"\b{re.escape(name)}\b")
         for known in self._known:
-            known.clear()
+            for key in [key for key in known if word.search(str(key))]:
+                del known[key]

@@ -91,7 +91,9 @@ def _command(words: list[str], source: list[Source]) -> int:
     if command is not None:
         return command(options, source)
     if options.list:
-        return list_probes(machine_for(options, loads=True), options.words[0] if options.words else "", options.verbose)
+        return list_probes(
+            machine_for(options, loads=True), options.words[0] if options.words else "", options.verbose
+        )
     if options.kernel:
         raise UsageError("--kernel compiles for another kernel: use ebt compile")
     script, parameters = _script(options)

@@ -26,7 +26,9 @@ def doctor() -> int:
         private_tracefs()
     machine = LiveMachine()
     print(f"kernel      {machine.title}")
-    print(f"privilege   {'root' if root else 'not root: tracing needs it (sudo ebt …); ebt compile does not'}")
+    print(
+        f"privilege   {'root' if root else 'not root: tracing needs it (sudo ebt …); ebt compile does not'}"
+    )
     print(f"lockdown    {_lockdown()}")
     print(f"tracefs     {find_tracefs() or 'not readable'}")
     print(f"bcc         {_bcc()}")

@@ -13,6 +13,7 @@ from runtime.attach import AttachError
 from runtime.bpf import CompileError
 from runtime.libbcc import LibbccMissing
 from runtime.load import LoadError
+from runtime.text import OutputError
 
 REFUSED = 255  # load or attach failed: bpftrace's -1
 WRONG = 1
@@ -39,7 +40,7 @@ def describe(problem: Exception, source: Source | None, verbose: bool) -> tuple[
             return _at(problem.place, str(problem), source) + log, REFUSED
         case AttachError():
             return _at(problem.point.place, str(problem), source), REFUSED
-        case LibbccMissing() | ProfileError() | BtfError():
+        case LibbccMissing() | ProfileError() | BtfError() | OutputError():
             return f"ebt: error: {problem}", WRONG
         case CompilerBug():
             return f"ebt: {problem}\nhint: this is a fault of ebt, please report it with the script", REFUSED

@@ -1,4 +1,4 @@
-"""Command-line choices → the machine to compile for: this one, this one with features off, or a recorded one."""
+"""Command-line choices → the machine to compile for: this one, with features off, or a recorded one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from kernel.recorded import RecordedMachine
 from lang.machine import Machine, Support
 
 FEATURES = (
-    "tracepoint", "raw_tracepoint", "kprobe", "fentry", "uprobe", "perf_event", "hardware", "ringbuf", "boot_clock",
-    "probe_read_kernel", "percpu_lookup", "for_each_map_elem", "bpf_loop", "kprobe_multi", "big_keys", "btf", "test_run",
+    "tracepoint", "raw_tracepoint", "kprobe", "fentry", "uprobe", "perf_event", "hardware", "ringbuf",
+    "boot_clock", "probe_read_kernel", "percpu_lookup", "for_each_map_elem", "bpf_loop", "kprobe_multi",
+    "big_keys", "btf", "test_run",
 )  # fmt: skip
 
 
@@ -54,8 +55,8 @@ def choose_machine(options: Options, *, loads: bool, privileged: bool) -> Machin
             raise UsageError(f"--btf: there is no file '{options.btf}'")
         machine = LiveMachine(Path(options.btf)) if options.btf else LiveMachine()
         if not loads and not privileged:
-            machine = CompileOnly(machine)  # type: ignore[assignment]
+            machine = CompileOnly(machine)
     unknown = [name for name in options.without if name not in FEATURES]
     if unknown:
         raise UsageError(f"--no-feature: unknown feature '{unknown[0]}'; there are: {' '.join(FEATURES)}")
-    return WithoutFeatures(machine, options.without) if options.without else machine  # type: ignore[return-value]
+    return WithoutFeatures(machine, options.without) if options.without else machine

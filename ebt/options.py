@@ -26,7 +26,7 @@ class UsageError(Exception):
 
 @dataclass
 class Options:
-    """What was asked for. `program` is -e's text; `words` are the script's name, if no -e, and its parameters."""
+    """What was asked for. `program` is -e's text; `words` the script's name, if no -e, and its parameters."""
 
     program: str | None = None
     words: list[str] = field(default_factory=list)

@@ -133,5 +133,3 @@ def machine_for(options: Options, *, loads: bool) -> Machine:
     if root and not options.kernel:
         private_tracefs()
     return choose_machine(options, loads=loads, privileged=root)
-
-

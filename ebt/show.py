@@ -34,18 +34,30 @@ def tree(node: ast.Node, depth: int = 0) -> str:
             below += tree(value, depth + 1)
         elif isinstance(value, tuple) and value and isinstance(value[0], ast.Node):
             below += "".join(tree(entry, depth + 1) for entry in value)
-        elif item.name not in ("span", "name_span", "provider_span", "part_spans", "value_span") and value not in ((), None):
+        elif item.name not in (
+            "span",
+            "name_span",
+            "provider_span",
+            "part_spans",
+            "value_span",
+        ) and value not in ((), None):
             plain.append(f"{item.name}={value!r}")
     line, column = node.span.source.position(node.span.start)
-    return f"{'  ' * depth}{type(node).__name__} {' '.join(plain)}".rstrip() + f"  [{line}:{column}]\n" + below
+    return (
+        f"{'  ' * depth}{type(node).__name__} {' '.join(plain)}".rstrip() + f"  [{line}:{column}]\n" + below
+    )
 
 
 def types(compiled: Compiled) -> str:
     """Each body's expressions with their types, then the maps."""
     lines = []
     for body in compiled.checked.bodies:
-        lines.append(", ".join(target.label for target in body.targets[:4]) + (" …" if len(body.targets) > 4 else ""))
-        for node, kind in sorted(body.types.items(), key=lambda item: (item[0].span.start, -item[0].span.end)):
+        lines.append(
+            ", ".join(target.label for target in body.targets[:4]) + (" …" if len(body.targets) > 4 else "")
+        )
+        for node, kind in sorted(
+            body.types.items(), key=lambda item: (item[0].span.start, -item[0].span.end)
+        ):
             lines.append(f"  {node.span.text}: {kind}")
     for info in compiled.checked.maps.values():
         lines.append(f"{info.name}{f'[{info.key}]' if info.key else ''}: {info.value}")
@@ -62,5 +74,7 @@ def plan(compiled: Compiled) -> str:
         f"map {item.name} {item.kind} key {item.key_size} value {item.value_size} entries {item.max_entries}"
         for item in compiled.plan.maps
     ]
-    lines += [f"event {item.site} {item.action} {item.size} bytes {item.text!r}" for item in compiled.plan.events]
+    lines += [
+        f"event {item.site} {item.action} {item.size} bytes {item.text!r}" for item in compiled.plan.events
+    ]
     return "\n".join(lines) + "\n"

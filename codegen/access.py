@@ -1,0 +1,146 @@
+"""Members, elements and dereferences → where the thing lies, and its value read from there."""
+
+from __future__ import annotations
+
+from codegen import builtins
+from codegen.ctypes import is_memory
+from codegen.function import Function, Place, Value
+from lang import ast
+from lang.infer import value_type
+from lang.machine import Field
+from lang.types import Array, Pointer, Record, Str, Struct, Tuple, Type
+
+
+def place_of(f: Function, node: ast.Expression) -> Place | None:
+    """Where the thing lies, if it is in memory that must be read: members, elements, dereferences."""
+    while isinstance(node, ast.Group):
+        node = node.inner
+    match node:
+        case ast.Member():
+            return _member_place(f, node)
+        case ast.Index():
+            return _index_place(f, node)
+        case ast.Unary(_, "*", operand):
+            pointer = f.evaluate(operand)
+            kind = f.body.type(node)
+            c_type = _pointer_to(f, kind)
+            assert isinstance(pointer.type, Pointer)
+            return Place(f"(*({c_type}){pointer.text})", kind, pointer.type.space)
+    return None
+
+
+def _pointer_to(f: Function, kind: Type) -> str:
+    if isinstance(kind, Array | Str):
+        return "char *"
+    text = f.program.types.name(kind)
+    return f"{text}*" if text.endswith("*") else f"{text} *"
+
+
+def _member_place(f: Function, node: ast.Member) -> Place | None:
+    if isinstance(node.base, ast.Name) and node.base.name == "args":
+        return _tracepoint_place(f, node)
+    base = f.body.type(node.base)
+    if isinstance(base, Pointer):
+        pointer = f.evaluate(node.base)
+        prefix, struct, space = f"{pointer.text}->", base.to, base.space
+    elif isinstance(base, Struct):
+        outer = place_of(f, node.base)
+        if outer is None:
+            raise f.bug(node, "a struct that is nowhere")
+        prefix, struct, space = f"{outer.text}.", base, outer.space  # type: ignore[assignment]
+    else:
+        return None
+    assert isinstance(struct, Struct)
+    item = next(item for item in f.program.machine.fields(struct) if item.name == node.name)
+    name = f.program.types.member(struct, item)
+    return Place(prefix + name, value_type(item.type, space), space, item)
+
+
+def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
+    item = next((item for item in f.target.fields or () if item.name == node.name), None)
+    if item is None:
+        return None
+    kind = f.body.type(node)
+    return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
+
+
+def member(f: Function, node: ast.Member) -> Value:
+    base_type = (
+        None if isinstance(node.base, ast.Name) and node.base.name == "args" else f.body.type(node.base)
+    )
+    if isinstance(base_type, Record):
+        base = f.evaluate(node.base)
+        kind = base_type.elements[base_type.names.index(node.name)]
+        return _within(f, f"(({f.program.types.name(base_type)} *){base.text})->{node.name}", kind)
+    place = _member_place(f, node)
+    if place is None:
+        number_of = next(i for i, item in enumerate(f.target.parameters or ()) if item.name == node.name)
+        return f.argument(number_of, f.body.type(node))
+    if isinstance(place.item, Field) and place.item.data_loc:
+        return builtins.data_loc_string(f, place)
+    return f.read(place, node.name)
+
+
+def _within(f: Function, text: str, kind: Type) -> Value:
+    return Value(text if not is_memory(kind) or isinstance(kind, Str | Array) else f"&{text}", kind)
+
+
+def element(f: Function, node: ast.Element) -> Value:
+    return _tuple_element(f, node.base, node.number)
+
+
+def _tuple_element(f: Function, base_node: ast.Expression, position: int) -> Value:
+    base = f.evaluate(base_node)
+    assert isinstance(base.type, Tuple)
+    text = f"(({f.program.types.name(base.type)} *){base.text})->f{position}"
+    if base.text.startswith("&"):
+        text = f"{base.text[1:]}.f{position}"
+    return _within(f, text, base.type.elements[position])
+
+
+def index(f: Function, node: ast.Index) -> Value:
+    base = f.body.type(node.base)
+    if isinstance(base, Tuple):
+        position = f.constant(node.index)
+        assert isinstance(position, int)
+        return _tuple_element(f, node.base, position)
+    if isinstance(base, Str):
+        return _character(f, node, base)
+    place = _index_place(f, node)
+    if place is None:
+        raise f.bug(node, "an index into nothing")
+    return f.read(place, "element")
+
+
+def _character(f: Function, node: ast.Index, base: Str) -> Value:
+    text, at = f.evaluate(node.base), f.evaluate(node.index).text
+    kind = f.body.type(node)
+    if isinstance(f.constant(node.index), int):
+        return Value(f"{text.text}[{at}]" if int(at) < base.size else "0", kind)
+    bounded = f.temporary("at", "u32", at)
+    return Value(f"({bounded} < {base.size} ? {text.text}[{bounded}] : 0)", kind)
+
+
+def _index_place(f: Function, node: ast.Index) -> Place | None:
+    base, kind = f.body.type(node.base), f.body.type(node)
+    if isinstance(base, Pointer):
+        pointer = f.evaluate(node.base)
+        at = f.evaluate(node.index).text
+        return Place(f"(({_pointer_to(f, kind)}){pointer.text})[{at}]", kind, base.space)
+    if isinstance(base, Array):
+        outer = place_of(f, node.base)
+        if outer is None:
+            return None
+        at = f.evaluate(node.index).text
+        if base.length and not isinstance(f.constant(node.index), int):
+            at = f"({f.temporary('at', 'u64', at)} % {base.length})"
+        return Place(f"{outer.text}[{at}]", kind, outer.space)
+    return None
+
+
+def read_into(f: Function, room: str, kind: Type, place: Place) -> None:
+    """Read what lies at a place into an lvalue of a type that can hold it."""
+    if place.item is not None and place.item.data_loc:
+        builtins.read_data_loc(f, room, kind, place)
+    else:
+        f.read_into(room, kind, place)
