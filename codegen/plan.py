@@ -28,12 +28,16 @@ Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", 
 
 @dataclass(frozen=True)
 class Place:
-    """A position in the script, for messages at run time (lines and columns from 1)."""
+    """A position in the script, for messages at run time: lines and columns count from 1.
+
+    `text` is the whole line, `width` how many of its characters are meant.
+    """
 
     file: str
     line: int
     column: int
     text: str = ""
+    width: int = 1
 
 
 @dataclass(frozen=True)

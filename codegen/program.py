@@ -35,7 +35,7 @@ _DECLARED = {
 
 def place_of(span: Span) -> Place:
     line, column = span.source.position(span.start)
-    return Place(span.source.name, line, column, span.text.split("\n")[0])
+    return Place(span.source.name, line, column, span.source.line(line), len(span.text.split("\n")[0]))
 
 
 @dataclass

@@ -50,7 +50,7 @@ def describe(problem: Exception, source: Source | None, verbose: bool) -> tuple[
 def _at(place: Place | None, message: str, source: Source | None) -> str:
     if place is None or source is None:
         return f"ebt: error: {message}"
-    return Diagnostic("error", _span(source, place.line, place.column, len(place.text)), message).render()
+    return Diagnostic("error", _span(source, place.line, place.column, place.width), message).render()
 
 
 def _span(source: Source, line: int, column: int, width: int) -> Span:

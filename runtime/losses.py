@@ -60,4 +60,4 @@ class Losses:
 
 def _warn(failure: Failure, count: int) -> Warn:
     place = failure.place
-    return Warn(place.file, place.line, place.column, failure.text, place.text, count)
+    return Warn(place.file, place.line, place.column, failure.text, place.text, place.width, count)

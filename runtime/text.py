@@ -31,13 +31,14 @@ class Dump:
 
 @dataclass(frozen=True)
 class Warn:
-    """A problem met while the programs run: where, what, the source there, and how often."""
+    """A problem met while the programs run: where, what, the source line and how much of it, how often."""
 
     file: str
     line: int
     column: int
     message: str
     source: str = ""
+    width: int = 1
     count: int = 1
 
 
@@ -195,6 +196,6 @@ def warning_text(warn: Warn) -> str:
     times = f" ({warn.count} times)" if warn.count > 1 else ""
     lines = [f"{warn.file}:{warn.line}:{warn.column}: warning: {warn.message}{times}"]
     if warn.source:
-        shown = warn.source.split("\n", 1)[0]
-        lines += [shown, "^" + "~" * (len(shown) - 1)]
+        lead = "".join("\t" if char == "\t" else " " for char in warn.source[: warn.column - 1])
+        lines += [warn.source, lead + "^" + "~" * (warn.width - 1)]
     return "\n".join(lines)

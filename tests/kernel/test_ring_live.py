@@ -119,7 +119,7 @@ def a_plan(*, ring: int = 1 << 16, kind: str = "tracepoint", settings: Settings 
             Map("total", "@b", "percpu_array", None, value, 4, 8, 1),
         ),
         EVENTS,
-        (Failure(Place("x.ebt", 2, 3, "@x = 1"), "the map @x is full"),),
+        (Failure(Place("x.ebt", 2, 3, "  @x = 1;", 6), "the map @x is full"),),
         settings or Settings(),
     )
 

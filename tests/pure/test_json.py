@@ -91,7 +91,7 @@ def test_json_lines(action: Callable[[Writer], None], line: str) -> None:
 
 
 def test_json_warning() -> None:
-    out, _ = written(JsonWriter, lambda w: w.warning(Warn("x.ebt", 1, 9, "the map is full", "@x[pid]")))
+    out, _ = written(JsonWriter, lambda w: w.warning(Warn("x.ebt", 1, 9, "the map is full", "begin { @x[pid] = 1; }", 7)))
     assert json.loads(out) == {
         "type": "runtime_error", "msg": "the map is full", "count": 1,
         "filename": "x.ebt", "line": 1, "col": 9,
@@ -154,9 +154,9 @@ def test_messages_go_to_the_other_descriptor() -> None:
 
 
 def test_warnings_show_the_source() -> None:
-    warn = Warn("x.ebt", 2, 5, "the map @x is full", "@x[pid] = 1", 3)
+    warn = Warn("x.ebt", 2, 5, "the map @x is full", "    @x[pid] = 1", 11, 3)
     assert warning_text(warn) == (
-        "x.ebt:2:5: warning: the map @x is full (3 times)\n@x[pid] = 1\n^~~~~~~~~~~"
+        "x.ebt:2:5: warning: the map @x is full (3 times)\n    @x[pid] = 1\n    ^~~~~~~~~~~"
     )
     assert warning_text(Warn("x.ebt", 2, 5, "gone")) == "x.ebt:2:5: warning: gone"
 
