@@ -18,24 +18,30 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import Literal, NoReturn
 
-from runtime import libbcc
+from runtime import helpersheader, libbcc
 from runtime.kerneltree import kernel_tree
 from runtime.object import Code, Object
 
-_FLAGS = ("-w", "-ferror-limit=5")
+_FLAGS = ("-ferror-limit=5",)
+# With our own headers an undeclared helper must be an error, not a call to nowhere.
+_STRICT = ("-Wno-everything", "-Werror=implicit-function-declaration")
 # What the text is compiled behind. BCC cannot know the kernel's symbols (see `_hide_kallsyms`) and then
-# renames the reads to the one of before 5.5; the maps that BCC makes serve no one, so they are made small.
-_PRELUDE = """\
+# renames the reads to the one of before 5.5.
+_KEEP_NAMES = """\
 #undef bpf_probe_read_kernel
 #undef bpf_probe_read_kernel_str
 #undef bpf_probe_read_user
 #undef bpf_probe_read_user_str
+"""
+# The maps that BCC makes serve no one: one entry is enough.
+_SMALL_MAPS = """\
 #undef BPF_TABLE
 #define BPF_TABLE(type, key, leaf, name, entries) BPF_F_TABLE(type, key, leaf, name, 1, 0)
-#line 1 "/virtual/main.c"
 """
+_START = '#line 1 "/virtual/main.c"\n'
+Headers = Literal["auto", "own", "bcc"]
 _COMPLAINT = re.compile(r"^(.+?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^;.*// Line +(\d+)\s*$")
 _LISTED_INSN = re.compile(r"^ *(\d+):\s")
@@ -63,21 +69,25 @@ class CompileError(Exception):
 
 
 def compile_c(
-    text: str, name: str, cflags: Sequence[str] = (), map_names: Sequence[str] = (), pt_regs: str = ""
-) -> Object:
+    text: str, name: str, cflags: Sequence[str] = (), map_names: Sequence[str] = (), *,
+    headers: Headers = "auto", pt_regs: str = "",
+) -> Object:  # fmt: skip
     """Compile C text. `map_names[i]` is what `bpf_pseudo_fd(1, 0xEB700000 + i)` refers to.
 
+    `headers`: our small ones, BCC's large ones, or ours first and BCC's if that fails.
     Raises CompileError; libbcc.LibbccMissing where there is no libbcc.
     """
     with Compiler(pt_regs) as compiler:
-        return compiler.compile(text, name, cflags, map_names)
+        return compiler.compile(text, name, cflags, map_names, headers)
 
 
 class Compiler:
     """A child process with libbcc loaded, for one compilation."""
 
     def __init__(self, pt_regs: str = "") -> None:
+        _reap()
         tree = os.fspath(kernel_tree(platform.machine(), pt_regs))
+        self._answered = False
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()
         self._pid = os.fork()
@@ -95,10 +105,11 @@ class Compiler:
         self.close()
 
     def compile(
-        self, text: str, name: str, cflags: Sequence[str] = (), map_names: Sequence[str] = ()
-    ) -> Object:
+        self, text: str, name: str, cflags: Sequence[str] = (), map_names: Sequence[str] = (),
+        headers: Headers = "auto",
+    ) -> Object:  # fmt: skip
         """What the text compiles to; once for each Compiler."""
-        return _understand(name, *self._ask(text, [*_FLAGS, "-g0", *cflags], map_names))[0]
+        return _understand(name, *self._ask(text, [*_FLAGS, "-g0", *cflags], map_names, headers))[0]
 
     def list_lines(
         self, text: str, name: str, cflags: Sequence[str] = (), map_names: Sequence[str] = ()
@@ -107,30 +118,48 @@ class Compiler:
         return _understand(name, *self._ask(text, [*_FLAGS, *cflags], map_names, listing=True))
 
     def _ask(
-        self, text: str, cflags: Sequence[str], map_names: Sequence[str], listing: bool = False
-    ) -> tuple[bytes, int]:
+        self, text: str, cflags: Sequence[str], map_names: Sequence[str], headers: Headers = "auto",
+        listing: bool = False,
+    ) -> tuple[bytes, int]:  # fmt: skip
         if "\0" in text:
             raise CompileError("the C text holds a NUL")
-        request = json.dumps([text, list(cflags), list(map_names), listing]).encode()
+        request = json.dumps([text, list(cflags), list(map_names), listing, headers]).encode()
         with suppress(BrokenPipeError):  # the child is gone: its answer, or the lack of one, says why
             _write_all(self._request, request)
         os.close(self._request)
         self._request = -1
-        return _read_all(self._answer), self._wait()
+        answer = _read_all(self._answer)
+        self._answered = bool(answer)
+        return answer, 0 if answer else self._wait()
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
-        if self._request >= 0:
-            os.close(self._request)
-            self._request = -1
-        if self._pid:
+        for end in (self._request, self._answer):
+            if end >= 0:
+                os.close(end)
+        self._request = self._answer = -1
+        if self._answered and self._pid:  # it is on its way out, which takes a while: it has much memory
+            _leaving.append(self._pid)
+            self._pid = 0
+        elif self._pid:
             os.kill(self._pid, signal.SIGKILL)
             self._wait()
 
     def _wait(self) -> int:
         pid, self._pid = self._pid, 0
-        os.close(self._answer)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+_leaving: list[int] = []
+
+
+def _reap() -> None:
+    """Take leave of the children that have ended meanwhile."""
+    for pid in list(_leaving):
+        with suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                continue
+        _leaving.remove(pid)
 
 
 def _understand(name: str, answer: bytes, status: int) -> tuple[Object, str]:
@@ -215,6 +244,7 @@ def _serve(request: int, answer: int, tree: str) -> NoReturn:
     finally:
         try:
             _write_all(answer, reply)
+            os.close(answer)  # the parent goes on while this process gives its memory back
         finally:
             os._exit(0)
 
@@ -228,9 +258,19 @@ def _compile(request: int, tree: str, printed: int) -> bytes:
     asked = _read_all(request)
     if not asked:  # the parent needs nothing compiled after all
         os._exit(0)
-    text, cflags, map_names, listing = json.loads(asked)
-    compiled = libbcc.compile_module(_PRELUDE + text, cflags, map_names, listing)
-    ctypes.CDLL(None).fflush(None)  # what BCC printed by C's stdio
+    text, cflags, map_names, listing, headers = json.loads(asked)
+    compiled = None
+    if headers != "bcc":
+        own = [*helpersheader.FLAGS, *_STRICT, *cflags]
+        compiled = libbcc.compile_module(_KEEP_NAMES + _START + text, own, map_names, listing)
+    flush = ctypes.CDLL(None).fflush  # BCC prints by C's stdio too
+    if compiled is None and headers != "own":
+        flush(None)
+        os.ftruncate(printed, 0)
+        os.lseek(printed, 0, os.SEEK_SET)
+        whole = _KEEP_NAMES + _SMALL_MAPS + _START + text
+        compiled = libbcc.compile_module(whole, ["-w", *cflags], map_names, listing)
+    flush(None)
     said = os.pread(printed, os.lseek(printed, 0, os.SEEK_END), 0)
     if compiled is None:
         return _REFUSED + said

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lang.cachefile import cache_directory
+from runtime import helpersheader
 
 _TYPES = """\
 #ifndef EBT_TYPES_H
@@ -93,6 +94,7 @@ def tree_files(arch: str, pt_regs: str = "") -> dict[str, str]:
         "include/linux/version.h": "#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))\n"
         "#define LINUX_VERSION_CODE KERNEL_VERSION(5, 10, 0)\n",
         "include/asm/page.h": f"#define PAGE_SIZE {page}\n",
+        helpersheader.PATH: helpersheader.helpers_header(arch),
         **dict.fromkeys(_EMPTY, "#pragma once\n"),
     }
 
