@@ -328,8 +328,8 @@ def test_losses_and_failures_are_told(tmp_path: os.PathLike[str]) -> None:
         "Attached 2 probes",
         f"Lost {lost} events",
         "x.ebt:2:3: warning: the map @x is full (5 times)",
-        "@x = 1",
-        "^~~~~~",
+        "  @x = 1;",
+        "  ^~~~~~",
         f"WARNING: Total lost event count: {lost}",
     ]
     item.close()
