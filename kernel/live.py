@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property, partial
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kernel import elf, functions, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.btf import Blob, Btf, BtfError, read_blob
 from kernel.typetable import TypeTable
+from kernel.unseen import UnseenTracepoints
 from lang.machine import Support, Tracepoint
 
 if TYPE_CHECKING:
@@ -42,13 +44,17 @@ class LiveMachine(KernelMachine):
     @cached_property
     def features(self) -> LiveFeatures:
         """What the kernel lets us do, found by trying."""
-        from kernel.features import LiveFeatures  # its ctypes cost time that most compiles need not pay
-
-        return LiveFeatures(self.types.function_id)
+        module = import_module("kernel.features")  # its ctypes cost time that a mere compile need not pay
+        features: LiveFeatures = module.LiveFeatures(self.types.function_id)
+        return features
 
     @cached_property
     def _root(self) -> Path | None:
         return tracefs.find_tracefs()
+
+    @cached_property
+    def _unseen(self) -> UnseenTracepoints:
+        return UnseenTracepoints(self.types)
 
     def _open_btf(self) -> Btf | None:
         if self._btf_path is not None:
@@ -89,11 +95,15 @@ class LiveMachine(KernelMachine):
     @kept
     def tracepoints(self, category: str, name: str) -> tuple[tuple[str, str], ...]:
         """(category, name) of the tracepoints that two `*` patterns match, sorted."""
+        if self._root is None:
+            return self._unseen.match(category, name)
         return tracefs.match_tracepoints(self._root, category, name)
 
     @kept
     def tracepoint(self, category: str, name: str) -> Tracepoint | None:
-        """A tracepoint's record by its format file; None if there is none or tracefs cannot be read."""
+        """A tracepoint's record by its format file, or by BTF where tracefs cannot be read."""
+        if self._root is None:
+            return self._unseen.tracepoint(category, name)
         text = self.tracepoint_format(category, name)
         return tracefs.parse_format(category, name, text, self.types) if text is not None else None
 
@@ -110,6 +120,10 @@ class LiveMachine(KernelMachine):
     def symbol(self, name: str) -> int | None:
         """The address of a kernel symbol; None if unknown or hidden."""
         return functions.symbol_address(name)
+
+    def btf_function_id(self, name: str, module: str = "") -> tuple[int, str] | None:
+        """(BTF id, the module whose BTF it counts in) of a function, to attach fentry and fexit to."""
+        return self.types.module_function_id(name, module)
 
     def pid_namespace(self) -> tuple[int, int] | None:
         """(device, inode) of our pid namespace, or None in the initial one."""

@@ -235,6 +235,11 @@ class TypeTable:
         """The BTF id of a function of the core, as the bpf system call takes it."""
         return next(self.core.find("func", name), None) if self.core is not None else None
 
+    def module_function_id(self, name: str, module: str) -> tuple[int, str] | None:
+        """(BTF id, the module whose BTF it counts in, `vmlinux` for the core) of a function."""
+        found = self._find("func", name, module)
+        return (found[1], "vmlinux" if found[0] is self.core else found[0].name) if found else None
+
     def _function(self, holder: Btf, number: int) -> Function:
         record = holder.record(number)
         parameters, result = self._prototype(holder, record.size)
@@ -251,13 +256,20 @@ class TypeTable:
 
     def raw_tracepoints(self) -> tuple[str, ...]:
         """Names of all raw tracepoints: every one has a typedef btf_trace_NAME. Sorted."""
-        prefix = "btf_trace_"
         names: set[str] = set()
-        speaking = [name for name in self.module_names() if self._blob(name).find(prefix.encode()) >= 0]
-        for holder in filter(None, (self.core, *map(self.module, speaking))):
-            held = (name for name in holder.prefixed(prefix) if next(holder.find("type", name), 0))
-            names.update(name.removeprefix(prefix) for name in held)
+        for holder in self._speaking("btf_trace_"):
+            held = (name for name in holder.prefixed("btf_trace_") if next(holder.find("type", name), 0))
+            names.update(name.removeprefix("btf_trace_") for name in held)
         return tuple(sorted(names))
+
+    def names_starting(self, prefix: str) -> tuple[str, ...]:
+        """All names of whatever kind that start so, sorted."""
+        return tuple(sorted({name for holder in self._speaking(prefix) for name in holder.prefixed(prefix)}))
+
+    def _speaking(self, prefix: str) -> list[Btf]:
+        """The blobs whose strings hold the prefix somewhere."""
+        names = [name for name in self.module_names() if self._blob(name).find(prefix.encode()) >= 0]
+        return [held for held in (self.core, *map(self.module, names)) if held is not None]
 
     def raw_tracepoint(self, name: str) -> tuple[Parameter, ...] | None:
         """Arguments of a raw tracepoint; None if there is none of this name.
