@@ -107,12 +107,16 @@ class RecordedMachine(KernelMachine):
     @kept
     def tracepoint(self, category: str, name: str) -> Tracepoint | None:
         """A tracepoint's record; None if the kernel recorded has none of this name."""
+        text = self.tracepoint_format(category, name)
+        return parse_format(category, name, text, self.types) if text is not None else None
+
+    def tracepoint_format(self, category: str, name: str) -> str | None:
+        """The field lines of a tracepoint's format file."""
         body = self._tracepoints.get((category, name))
         if body is None:
             return None
         fields = (line.rsplit(";", 3) for line in body.split("\n") if line)
-        lines = ("field:{};offset:{};size:{};signed:{};".format(*field) for field in fields)
-        return parse_format(category, name, "\n".join(lines), self.types)
+        return "\n".join("field:{};offset:{};size:{};signed:{};".format(*field) for field in fields)
 
     def symbol(self, name: str) -> int | None:
         """Always None: addresses change with each boot."""

@@ -16,8 +16,9 @@ from kernel import tracefs
 from kernel.live import LiveMachine
 from kernel.record import record
 from kernel.recorded import RecordedMachine
+from kernel.unseen import UnseenTracepoints
 from lang.machine import Machine
-from lang.types import CHAR, INT64, Array, Pointer
+from lang.types import CHAR, INT64, Array, Pointer, size_of
 
 pytestmark = pytest.mark.kernel
 
@@ -80,6 +81,25 @@ def test_tracepoints(machine: LiveMachine) -> None:
     for category, name in machine.tracepoints("*", "*"):
         point = machine.tracepoint(category, name)
         assert point is not None, (category, name)
+
+
+def test_tracepoints_without_tracefs(machine: LiveMachine) -> None:
+    unseen = UnseenTracepoints(machine.types)
+    found = 0
+    for category, name in machine.tracepoints("*", "*"):
+        seen, other = machine.tracepoint(category, name), unseen.tracepoint(category, name)
+        assert seen is not None
+        if other is None:
+            continue  # it is not certain
+        found += 1
+        layouts = [
+            [(item.name, item.offset, item.data_loc, size_of(item.type)) for item in point.fields]
+            for point in (seen, other)
+        ]
+        assert layouts[0] == layouts[1], (category, name)
+    assert found > 0.8 * len(machine.tracepoints("*", "*"))
+    assert ("sched", "sched_wakeup") in unseen.match("sched", "*")
+    assert unseen.match("sched", "no_such_thing") == ()
 
 
 def test_functions_and_symbols(machine: LiveMachine) -> None:

@@ -13,6 +13,7 @@ from kernel.recorded import ProfileError, RecordedMachine, default_machine, writ
 from kernel.reduce import Selection, Writer
 from kernel.tracefs import match_pairs, parse_format, read_format
 from kernel.typetable import TypeTable
+from kernel.unseen import UnseenTracepoints
 from lang.machine import Machine, Parameter
 from lang.types import (
     BOOL,
@@ -207,6 +208,15 @@ def test_every_prototype_and_tracepoint_converts(debian: RecordedMachine) -> Non
         assert all(item.offset >= 8 for item in point.fields)
     for name in debian.raw_tracepoints("*")[::5]:
         assert debian.raw_tracepoint(name) is not None
+
+
+def test_system_calls_without_tracefs_or_btf() -> None:
+    unseen = UnseenTracepoints(NO_TYPES)
+    enter = unseen.tracepoint("syscalls", "sys_enter_openat")
+    assert enter is not None
+    assert [(item.name, item.offset) for item in enter.fields][1:3] == [("dfd", 16), ("filename", 24)]
+    assert ("syscalls", "sys_exit_read") in unseen.match("syscalls", "sys_exit_*")
+    assert unseen.tracepoint("sched", "sched_switch") is None and unseen.match("sched", "*") == ()
 
 
 def test_a_bad_profile_is_told(tmp_path: Path) -> None:
