@@ -194,8 +194,13 @@ def _kprobe_multi(_: object) -> None:
         kind = bpfcall.ATTACH_KPROBE_MULTI
         os.close(bpfcall.link_create(program.number, 0, kind, tail=tail))
 
-    with _program("kprobe", attach_type=bpfcall.ATTACH_KPROBE_MULTI) as program:
-        _first(attach)
+    try:
+        with _program("kprobe", attach_type=bpfcall.ATTACH_KPROBE_MULTI) as program:
+            _first(attach)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        raise _Refused("this kernel cannot attach one program to many kprobes (CONFIG_FPROBE)") from error
 
 
 def _fentry(function_id: Callable[[str], int | None]) -> None:
@@ -223,7 +228,12 @@ def _ringbuf(_: object) -> None:
 
 
 def _big_keys(_: object) -> None:
-    os.close(bpfcall.map_create("hash", 600, 8, 1, bpfcall.F_NO_PREALLOC, "ebt_try"))
+    try:
+        os.close(bpfcall.map_create("hash", 600, 8, 1, bpfcall.F_NO_PREALLOC, "ebt_try"))
+    except BpfError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        raise _Refused("this kernel's hash maps take keys of up to 512 bytes") from error
 
 
 def _btf(_: object) -> None:

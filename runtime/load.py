@@ -22,6 +22,7 @@ from kernel.bpfcall import (
 )  # fmt: skip
 from kernel.privilege import not_permitted
 from kernel.tracefs import find_tracefs
+from kernel.typetable import TypeTable
 from lang.diagnostics import CompilerBug
 from runtime.attach import Attached, Attacher, AttachError
 from runtime.object import Code, MapSpec, Object, link
@@ -44,14 +45,14 @@ class LoadError(Exception):
         self.place = place
 
 
-class BtfIds(Protocol):
-    """What load() asks of the machine, for fentry and fexit."""
+class HasTypes(Protocol):
+    """What load() needs of the machine, for fentry and fexit: the running kernel's BTF."""
 
-    def btf_function_id(self, name: str, module: str = "") -> tuple[int, str] | None:
-        """(BTF id, the module whose BTF it counts in: `vmlinux` for the core) of a function."""
+    @property
+    def types(self) -> TypeTable: ...
 
 
-def load(plan: Plan, obj: Object, machine: BtfIds | None = None, c_text: str = "") -> Loaded:
+def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str = "") -> Loaded:
     """Create the maps and load the programs of a plan; nothing is attached yet.
 
     `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
@@ -185,7 +186,7 @@ def _map_reason(number: int, item: Map) -> str:
 
 
 def _load_program(
-    program: Program, obj: Object, plan: Plan, maps: dict[str, int], machine: BtfIds | None, c_text: str
+    program: Program, obj: Object, plan: Plan, maps: dict[str, int], machine: HasTypes | None, c_text: str
 ) -> tuple[Program, list[int]]:
     code = obj.program(program.name)
     if code is None:
@@ -208,7 +209,7 @@ def _load_program(
 
 def _load_code(
     program: Program, code: Code, insns: bytes, point: Attach, plan: Plan, obj: Object,
-    machine: BtfIds | None, c_text: str,
+    machine: HasTypes | None, c_text: str,
 ) -> int:  # fmt: skip
     """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
     expected, btf_id, owner = 0, 0, None
@@ -231,14 +232,19 @@ def _load_code(
             os.close(owner)
 
 
-def _function(point: Attach, machine: BtfIds | None) -> tuple[int, int | None]:
+def _function(point: Attach, machine: HasTypes | None) -> tuple[int, int | None]:
     """(BTF id, descriptor of the module's BTF or None for the core) of the function to attach to."""
-    found = machine.btf_function_id(point.name, point.module) if machine is not None else None
-    if found is None:
-        message = f"cannot attach {point.label}: this kernel's BTF has no function {point.name}"
+    core = point.module in ("", "vmlinux")
+    holder = None
+    if machine is not None:
+        holder = machine.types.core if core else machine.types.module(point.module)
+    found = holder.find("func", point.name) if holder is not None else iter(())
+    number = next((item for item in found if core or (holder and item >= holder.first)), None)
+    if number is None:
+        where = "" if core else f" of {point.module}"
+        message = f"cannot attach {point.label}: this kernel's BTF{where} has no function {point.name}"
         raise LoadError(message, errno.ENOENT, place=point.place)
-    number, module = found
-    return number, None if module in ("", "vmlinux") else btf_object(module)
+    return number, None if core else btf_object(point.module)
 
 
 def _raise_limits() -> None:
