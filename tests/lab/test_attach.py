@@ -41,7 +41,9 @@ def compiled() -> Object:
 
 @pytest.fixture(scope="module")
 def machine() -> LiveMachine:
-    return LiveMachine()
+    machine = LiveMachine()
+    assert machine.types.core is not None  # opened now: a mapped file keeps a descriptor
+    return machine
 
 
 def plan(kind: ProgramKind, *names: str, module: str = "") -> Plan:
