@@ -58,6 +58,7 @@ class Function:
     variables: dict[VariableInfo, str] = field(default_factory=dict)
     scratch: list[str] = field(default_factory=list)  # member lines of this function's scratch struct
     scratch_sizes: list[int] = field(default_factory=list)
+    prologue_at: int = 0  # the line before which the scratch area is looked up
     stack_used: int = 0
     stepping: bool = False  # the statement holds ++ or --: variables are copied when read
     name: str = ""

@@ -7,10 +7,11 @@ from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
 from codegen.function import Function
 from codegen.names import Names, comment, identifier
+from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
-from codegen.statements import block, declare_variables
+from codegen.statements import block
 from codegen.unit import CFunction, Lowered, Unit
 from lang.checked import Body, Checked, Target
 from lang.machine import Machine
@@ -35,7 +36,8 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
         prologue = function.scratch_prologue(number)
         if function.record:
             program.types.record(f"{function.name}_record", list(function.record.values()))
-        lines = (*prologue, *function.code.lines)
+        at = function.prologue_at
+        lines = (*function.code.lines[:at], *prologue, *function.code.lines[at:])
         last = f"    return {function.exit_value};"
         if not lines or lines[-1] != last:
             lines = (*lines, last)
@@ -58,9 +60,10 @@ def _lower_body(program: Program, body: Body, names: Names) -> Function:
     function.name = names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
     _filter_process(function)
-    declare_variables(function, body.probe.body)
     if body.probe.predicate is not None:
         _predicate(function)
+    # The scratch area is looked up after the filters, unless these need it themselves.
+    function.prologue_at = 0 if function.scratch else len(function.code.lines)
     block(function, body.probe.body)
     return function
 
@@ -71,7 +74,7 @@ def _predicate(f: Function) -> None:
     f.code.at(predicate.span)
     f.code.line(f"// {comment(predicate.span.text)}")
     value = f.evaluate(predicate.condition)
-    f.code.line(f"if (!{value.text})")
+    f.code.line(f"if ({negated(value.text)})")
     f.code.line(f"    return {f.exit_value};")
 
 

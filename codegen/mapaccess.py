@@ -75,7 +75,12 @@ def _move_key(f: Function, room: str, kind: Type, value: Value) -> None:
 
 def _lookup(f: Function, at: Entry) -> str:
     value = f.program.tables[at.map.name].value
-    return f.temporary("found", f"{value} *", f"{at.map.name}.lookup({at.key})")
+    return f.temporary(_hint(at), f"{value} *", f"{at.map.name}.lookup({at.key})")
+
+
+def _hint(at: Entry) -> str:
+    """The script's own name for the map, for a C variable that points into it."""
+    return at.map.script_name[1:] or "entry"
 
 
 def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Expression, ...]) -> Value:
@@ -90,7 +95,7 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
         return Value(room if isinstance(at.kind, Str | Array) else f"&{room}", at.kind)
     c_type = f.program.types.name(at.kind)
     source = f"{found}->{member}" if member else f"*{found}"
-    text = f.temporary(name[1:] or "value", c_type, f"{found} ? {source} : 0")
+    text = f.temporary(f"{_hint(at)}_value", c_type, f"{found} ? {source} : 0")
     return Value(text, at.kind)
 
 
@@ -270,7 +275,7 @@ def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value
         bucket = f"ebt_lhist_bucket({value}, {kind.low}, {kind.high}, {kind.step})"
     if at.scalar:
         slot = f.temporary("bucket", "u32", bucket)
-        found = f.temporary("found", "u64 *", f"{at.map.name}.lookup(&{slot})")
+        found = f.temporary(_hint(at), "u64 *", f"{at.map.name}.lookup(&{slot})")
         with f.code.block(f"if ({found})"):
             f.code.line(f"*{found} += 1;")
         return
@@ -279,5 +284,5 @@ def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value
     with f.code.block(f"if ({found})"):
         f.code.line(f"*{found} += 1;")
     with f.code.otherwise():
-        new = f.temporary("new", "u64", "1")
-        _update(f, node, at, f"&{new}")
+        one = f.temporary("one", "u64", "1")
+        _update(f, node, at, f"&{one}")

@@ -20,7 +20,7 @@ _TAKEN = frozenset(
     auto break case char const continue default do double else enum extern float for goto if inline int
     long register restrict return short signed sizeof static struct switch typedef union unsigned void
     volatile while asm typeof bool true false NULL u8 u16 u32 u64 s8 s16 s32 s64 size_t ssize_t pid_t
-    umode_t uintptr_t ctx scratch zero one key value events lock_xadd cursor section linux unix i386
+    umode_t uintptr_t ctx scratch slot lock_xadd cursor section linux unix i386
     errno printk max min abs offsetof likely unlikely barrier memset memcpy memcmp
     """.split()
 )

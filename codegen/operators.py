@@ -126,9 +126,17 @@ def _compare(f: Function, node: ast.Binary) -> Value:
     left, right = f.evaluate(node.left), f.evaluate(node.right)
     a, b = as_int(left.type), as_int(right.type)
     assert a is not None and b is not None
+    if _compares_plainly(left, right) or _compares_plainly(right, left):
+        return Value(f"({left.text} {node.operator} {right.text})", BOOL)
     signed = any(item.signed and item.spelling != "literal" for item in (a, b))
     both = INT64 if signed or (a.signed and b.signed) else UINT64
     return Value(f"({widen(left, both)} {node.operator} {widen(right, both)})", BOOL)
+
+
+def _compares_plainly(value: Value, literal: Value) -> bool:
+    """Whether C compares the two as meant without a cast: an unsigned value, and a small literal."""
+    kind = as_int(value.type)
+    return kind is not None and not kind.signed and literal.text.isdigit() and int(literal.text) < 1 << 31
 
 
 def _arithmetic(f: Function, node: ast.Binary, kind: Int) -> Value:

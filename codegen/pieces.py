@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.names import c_string
@@ -22,6 +24,18 @@ def widen(value: Value, kind: Int) -> str:
     if value.text.isdigit() and int(value.text) < 1 << 31:
         return value.text
     return f"({name}){value.text}"
+
+
+_COMPARISON = re.compile(r"\(([^\s()]+) (==|!=|<|>|<=|>=) ([^\s()]+)\)")
+_OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">": "<=", "<=": ">", ">=": "<"}
+
+
+def negated(text: str) -> str:
+    """The opposite of a C condition, as one would write it."""
+    found = _COMPARISON.fullmatch(text)
+    if found:
+        return f"{found[1]} {_OPPOSITE[found[2]]} {found[3]}"
+    return text[2:-1] if text.startswith("(!") and bare(text) != text else f"!{text}"
 
 
 def bare(text: str) -> str:

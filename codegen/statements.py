@@ -12,14 +12,18 @@ from codegen.names import comment
 from codegen.operators import condition
 from codegen.pieces import bare
 from lang import ast
+from lang.checked import VariableInfo
 from lang.convert import as_int
 from lang.infer import arithmetic_type
 from lang.types import Aggregate, Pointer, Type, size_of
 
 
 def block(f: Function, node: ast.Block) -> None:
+    """The statements of a block; the variables that it declares end with it, in C as in the script."""
+    outer = dict(f.variables)
     for item in node.statements:
         statement(f, item)
+    f.variables = outer
 
 
 def statement(f: Function, node: ast.Statement) -> None:
@@ -29,20 +33,6 @@ def statement(f: Function, node: ast.Statement) -> None:
         f.code.line(f"// {comment(node.span.text)}")
         f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
     _LOWER[type(node)](f, node)
-
-
-def declare_variables(f: Function, node: ast.Block) -> None:
-    """C variables for the script's: declared at the function's start, zeroed, so that each has a value."""
-    for info in dict.fromkeys(f.body.variables.values()):
-        if info in f.variables or info.type is None:
-            continue
-        if is_memory(info.type):
-            f.variables[info] = f.memory(info.name[1:], info.type)
-            continue
-        name = f.names.fresh(info.name[1:])
-        c_type = f.program.types.name(info.type)
-        f.variables[info] = name
-        f.code.line(f"{c_type}{name} = 0;" if c_type.endswith("*") else f"{c_type} {name} = 0;")
 
 
 def _block(f: Function, node: ast.Block) -> None:
@@ -73,22 +63,16 @@ def _unroll(f: Function, node: ast.Unroll) -> None:
 
 def _let(f: Function, node: ast.Let) -> None:
     info = f.body.variables[node.variable]
-    if info.type is None:
-        return
     if node.value is not None:
-        _assign_variable(f, f.variables[info], info.type, node.value)
-    elif is_memory(info.type):
-        f.zero(f.variables[info], size_of(info.type))
-    else:
-        f.code.line(f"{f.variables[info]} = 0;")
+        _assign_variable(f, info, node.value)
+    elif info.type is not None:
+        _declare(f, info, info.type, "0")
 
 
 def _assign(f: Function, node: ast.Assign) -> None:
     target, value = node.target, node.value
     if isinstance(target, ast.Variable):
-        info = f.body.variables[target]
-        assert info.type is not None
-        _assign_variable(f, f.variables[info], info.type, value)
+        _assign_variable(f, f.body.variables[target], value)
         return
     name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
     if isinstance(f.program.user_map(name)[1].value, Aggregate):
@@ -98,16 +82,35 @@ def _assign(f: Function, node: ast.Assign) -> None:
         assign_entry(f, node, name, keys, value)
 
 
-def _assign_variable(f: Function, name: str, kind: Type, value: ast.Expression) -> None:
+def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> None:
+    """Set a variable. A script's variable is declared by its first assignment: no read comes before that."""
+    kind = info.type
+    if kind is None:
+        raise f.bug(value, f"{info.name} has no type")
+    name = f.variables.get(info)
     if is_memory(kind):
-        f.zero(name, size_of(kind))
+        if name is None:
+            name = f.memory(info.name[1:], kind)
+        else:
+            f.zero(name, size_of(kind))
         f.store(name, kind, value)
+        f.variables[info] = name
         return
     text = bare(f.evaluate(value).text)
     if isinstance(kind, Pointer):
         text = f"({f.program.types.name(kind)}){text}"
+    if name is None:
+        _declare(f, info, kind, text)
+        return
     f.code.line(f"{name} = {text};")
     f.code.forget(name)
+
+
+def _declare(f: Function, info: VariableInfo, kind: Type, text: str) -> None:
+    if is_memory(kind):
+        f.variables[info] = f.memory(info.name[1:], kind)
+        return
+    f.variables[info] = f.temporary(info.name[1:], f.program.types.name(kind), text)
 
 
 def _assign_by(f: Function, node: ast.AssignBy) -> None:
@@ -132,6 +135,12 @@ def _assign_by(f: Function, node: ast.AssignBy) -> None:
 
 
 def _discard(f: Function, node: ast.Discard | ast.Evaluate) -> None:
+    step = node.value
+    if isinstance(step, ast.StepBefore | ast.StepAfter) and isinstance(step.target, ast.Variable):
+        name = f.variables[f.body.variables[step.target]]
+        f.code.line(f"{name}{step.operator};")
+        f.code.forget(name)
+        return
     value = f.evaluate(node.value)
     plain = value.text.isidentifier() or value.text.isdigit() or is_memory(value.type)
     if not plain:

@@ -41,7 +41,7 @@ class Code:
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
         """`head {` … `}`; values read inside are forgotten after it."""
-        self.line(f"{head} {{")
+        self.line(f"{head} {{".lstrip())
         self._known.append({})
         yield
         self._known.pop()
