@@ -1,6 +1,6 @@
-"""C text → Object, and addresses → symbols, by libbcc: the one place that calls the library.
+"""C text → Object, and addresses → symbols, by BCC's library: the one module that imports `bcc`.
 
-`libbcc.so.0` is opened directly: the Python package over it adds 25 ms and nothing that is needed here.
+That import takes 25 ms, so it waits until something is compiled: in a child, beside the front end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 from runtime.object import Code, MapSpec, Object, map_references, unlink
 
-_LIBRARY = "libbcc.so.0"
 # `bpf_pseudo_fd(1, FIRST_NAMED_MAP + i)` in the C text refers to map number i of the names handed in.
 FIRST_NAMED_MAP = 0xEB700000
 _LAST_NAMED_MAP = 0xEB7FFFFF
@@ -28,10 +27,12 @@ class LibbccMissing(Exception):
 def library() -> Any:
     """The opened library with its prototypes set. Raises LibbccMissing."""
     try:
-        lib: Any = ctypes.CDLL(_LIBRARY, use_errno=True)
-    except OSError as error:
-        how = "on Debian: apt install libbpfcc"
-        raise LibbccMissing(f"{_LIBRARY} cannot be opened ({error}); {how}") from error
+        import bcc.libbcc
+    except (ImportError, OSError) as error:
+        how = "on Debian: apt install python3-bpfcc"
+        raise LibbccMissing(f"BCC's Python package cannot be imported ({error}); {how}") from error
+    # The package on PyPI that has the same name is something else, and has no libbcc.
+    lib: Any = bcc.libbcc.lib
     pointer, text, size, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int
     prototypes: dict[str, tuple[Any, tuple[Any, ...]]] = {
         "bpf_module_create_c_from_string": (
