@@ -44,12 +44,12 @@ class Maps:
     ) -> None:
         self._maps = {item.name: item for item in maps}
         self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
+        self._zeroed: set[str] = set()  # scalars whose blank value was written, by zero()
 
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
         """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
         item = self._maps[name]
-        kind = item.value
-        if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist"):
+        if (kind := _histogram(item)) is not None:
             return self._histograms(item, kind, top, div)
         if item.key is None:
             return self._scalar(item, div, at_exit)
@@ -58,6 +58,7 @@ class Maps:
     def clear(self, name: str) -> None:
         """Delete all entries."""
         item = self._maps[name]
+        self._zeroed.discard(name)
         if item.kind in ("array", "percpu_array"):
             self._blank(item, [key for key, _ in self._entries(item)])
         else:
@@ -66,9 +67,12 @@ class Maps:
     def zero(self, name: str) -> None:
         """Set all values to 0 and keep the keys; a scalar that was written stays written."""
         item = self._maps[name]
-        if item.key is None and _flag_offset(item) is not None:
+        if item.key is None and _histogram(item) is None:
             raw = self._access.map_lookup(self._fd(name), _ZERO_KEY, self._total(item)) or b""
-            if self._written(item, raw):
+            if self._written(item, raw) and _flag_offset(item) is None:
+                self._zeroed.add(name)
+                self._blank(item, [_ZERO_KEY])
+            elif self._written(item, raw):
                 slot = bytes(_flag_offset(item) or 0) + struct.pack("<Q", 1)
                 blank = slot.ljust(self._stride(item), b"\0") * (self._total(item) // self._stride(item))
                 self._access.map_update(self._fd(name), _ZERO_KEY, blank)
@@ -98,7 +102,7 @@ class Maps:
     def _scalar(self, item: Map, div: int, at_exit: bool) -> Dump | None:
         raw = self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
         raw = raw or bytes(self._total(item))
-        if at_exit and not self._written(item, raw):
+        if at_exit and item.name not in self._zeroed and not self._written(item, raw):
             return None
         (text,) = self._texts(item, [raw], self._numbers(item, [raw]), div)
         return Dump(item.script_name, _dump_type(item.value), True, [("", text)])
@@ -227,6 +231,12 @@ def _sort_code(kind: Type) -> str:
         case Str(size):
             return f"{size}s"
     return ""
+
+
+def _histogram(item: Map) -> Aggregate | None:
+    """The aggregate of a map of buckets, None for any other."""
+    kind = item.value
+    return kind if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist") else None
 
 
 def _dump_type(kind: Type) -> DumpType:

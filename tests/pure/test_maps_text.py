@@ -292,6 +292,14 @@ def test_clear_and_zero() -> None:
     summed.put(bytes(4), u64(5, 1), u64(0, 0))
     summed.maps.zero("m")
     assert summed.shown(at_exit=True) == "@m: 0\n"
+    smallest = Fixture(None, Aggregate("min"))
+    smallest.maps.zero("m")
+    assert smallest.shown(at_exit=True) == ""
+    smallest.put(bytes(4), u64(5, 1), u64(0, 0))
+    smallest.maps.zero("m")
+    assert smallest.shown(at_exit=True) == "@m: 0\n"
+    smallest.maps.clear("m")
+    assert smallest.shown(at_exit=True) == ""
     buckets = Fixture(None, Aggregate("hist"))
     buckets.put(u32(0), u64(5), u64(6))
     buckets.maps.clear("m")
