@@ -1,0 +1,1 @@
+"""The benchmark: programs run in turn on one load → medians, ratios, tables."""
