@@ -68,11 +68,15 @@ class Attach:
 
 @dataclass(frozen=True)
 class Program:
-    """One C function and where it is attached."""
+    """One C function and where it is attached.
+
+    `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
+    """
 
     name: str
     kind: ProgramKind
     attach: tuple[Attach, ...]
+    callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,9 @@ class Plan:
     """All that the runtime needs beside the C text.
 
     `uses_start_time`: the map `ebt_settings` (array of one {u64 start_ns; u64 cpid}) must be filled before
-    the first program runs. The C text itself says which script line each of its lines is from (#line).
+    the first program runs. `named` are the maps and callbacks that the C refers to by number, as
+    `bpf_pseudo_fd(1, 0xEB700000 + i)`. The C text itself says which script line each of its lines is from
+    (#line).
     """
 
     script: str
@@ -161,4 +167,5 @@ class Plan:
     maps: tuple[Map, ...]
     events: tuple[Event, ...]
     failures: tuple[Failure, ...] = ()
+    named: tuple[str, ...] = ()
     settings: Settings = Settings()

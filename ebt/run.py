@@ -44,7 +44,7 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
             show_stage(compiled, options.stage)
             return 0
         front = time.monotonic()
-        obj = compiler.compile(compiled.c, source.name)
+        obj = compiler.compile(compiled.c, source.name, map_names=compiled.plan.named)
     with load(compiled.plan, obj, machine, compiled.c) as loaded:  # type: ignore[arg-type]
         if options.verbose:
             _tell_times(compiled, started, front)

@@ -262,8 +262,11 @@ def _info(fd: int, size: int) -> bytes:
 def prog_load(
     kind: str | int, insns: bytes, license: str, name: str, *, expected_attach_type: int = 0,
     attach_btf_id: int = 0, attach_btf_obj_fd: int = 0, log_level: int = 0, kern_version: int = 0,
+    btf: bytes = b"", function_info: bytes = b"",
 ) -> int:  # fmt: skip
     """A loaded program's descriptor. The verifier's log is made only when the kernel refuses.
+
+    `btf` and `function_info` (struct bpf_func_info, 8 bytes each) describe the program's own functions.
 
     `log_level` is the detail of that log: 0 and 1 the usual, 2 with the state at each instruction.
     """
@@ -271,15 +274,27 @@ def prog_load(
     code, code_at = _buffer(insns)
     words, words_at = _buffer(license.encode() + b"\0")
     count = len(insns) // 8
+    info, info_at = _buffer(function_info) if function_info else (None, 0)
+    own = btf_load(btf) if btf else 0
 
     def attempt(level: int, log_size: int, log_at: int) -> int:
         attributes = pack(
             "2I2Q2IQ2I16s4IQ2IQ4I",
             number, count, code_at, words_at, level, log_size, log_at, kern_version, 0, _name(name),
-            0, expected_attach_type, 0, 0, 0, 0, 0, 0, 0, attach_btf_id, attach_btf_obj_fd, 0,
+            0, expected_attach_type, own, 8 if info_at else 0, info_at, len(function_info) // 8, 0, 0, 0,
+            attach_btf_id, attach_btf_obj_fd, 0,
         )  # fmt: skip
         return _bpf(_PROG_LOAD, attributes)
 
+    try:
+        return _attempt_load(attempt, name, log_level)
+    finally:
+        if own:
+            os.close(own)  # the program holds it now
+        del code, words, info  # alive until here: the kernel reads them by address
+
+
+def _attempt_load(attempt: Callable[[int, int, int], int], name: str, log_level: int) -> int:
     result = -errno.EAGAIN
     for _ in range(8):  # EAGAIN: a signal came while the verifier ran
         result = attempt(0, 0, 0)
@@ -288,8 +303,17 @@ def prog_load(
     if result >= 0:
         return result
     log = _verifier_log(attempt, max(log_level, 1))
-    del code, words  # alive until here: the kernel reads them by address
     raise BpfError(-result, f"loading the program {name}", log)
+
+
+def btf_load(data: bytes) -> int:
+    """The descriptor of a program's own BTF. Raises BpfError."""
+    blob, address = _buffer(data)
+    result = _bpf(_BTF_LOAD, pack("2Q3I", address, 0, len(data), 0, 0))
+    del blob
+    if result < 0:
+        raise BpfError(-result, "loading the program's BTF")
+    return result
 
 
 def _verifier_log(attempt: Callable[[int, int, int], int], level: int) -> str:

@@ -18,7 +18,8 @@ def _table() -> tuple[list[int], list[bytes]]:
     except OSError:
         return [], []
     # A line is `ffffffff81000000 T name` with a tab and [module] behind it for modules.
-    pairs = sorted((int(line[:16], 16), line[19:]) for line in lines if line[17:18] in _CODE and line[19:20] != b"")
+    code = (line for line in lines if line[17:18] in _CODE and line[19:20])
+    pairs = sorted((int(line[:16], 16), line[19:]) for line in code)
     if not pairs or pairs[-1][0] == 0:  # kptr_restrict hides them
         return [], []
     return [address for address, _ in pairs], [name for _, name in pairs]

@@ -25,7 +25,8 @@ from kernel.tracefs import find_tracefs
 from kernel.typetable import TypeTable
 from lang.diagnostics import CompilerBug
 from runtime.attach import Attached, Attacher, AttachError
-from runtime.object import Code, MapSpec, Object, link
+from runtime.callbacks import Linked, function_btf, link_program
+from runtime.object import Code, MapSpec, Object
 from runtime.refusal import explain, position
 
 _KINDS: dict[ProgramKind, str] = {
@@ -192,14 +193,14 @@ def _load_program(
     if code is None:
         raise CompilerBug(f"the C text has no function {program.name}")
     try:
-        insns = link(code, maps)
+        linked = link_program(code, obj, maps, dict(program.callbacks))
     except KeyError as error:
-        raise CompilerBug(f"{program.name} uses the map {error}, which is not in the plan") from error
+        raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
     descriptors: list[int] = []
     points = program.attach if program.kind in ("fentry", "fexit") else program.attach[:1]
     try:
         for point in points:
-            descriptors.append(_load_code(program, code, insns, point, plan, obj, machine, c_text))
+            descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -208,18 +209,20 @@ def _load_program(
 
 
 def _load_code(
-    program: Program, code: Code, insns: bytes, point: Attach, plan: Plan, obj: Object,
+    program: Program, code: Code, linked: Linked, point: Attach, plan: Plan, obj: Object,
     machine: HasTypes | None, c_text: str,
 ) -> int:  # fmt: skip
     """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
     expected, btf_id, owner = 0, 0, None
+    btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
         if program.kind in ("fentry", "fexit"):
             expected = ATTACH_FENTRY if program.kind == "fentry" else ATTACH_FEXIT
             btf_id, owner = _function(point, machine)
         return prog_load(
-            _KINDS[program.kind], insns, plan.settings.license, program.name, expected_attach_type=expected,
-            attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
+            _KINDS[program.kind], linked.insns, plan.settings.license, program.name,
+            expected_attach_type=expected, attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
+            btf=btf, function_info=info,
         )  # fmt: skip
     except BpfError as error:
         number = error.errno or errno.EIO

@@ -98,11 +98,3 @@ def unlink(name: str, insns: bytes, names: Mapping[int, str]) -> Code:
         references.append((index, names[number]))
         code[index * 8 + 4 : index * 8 + 8] = bytes(4)
     return Code(name, bytes(code), tuple(references))
-
-
-def link(code: Code, descriptors: Mapping[str, int]) -> bytes:
-    """The instructions with the descriptors of this process's maps; KeyError holds a missing map's name."""
-    insns = bytearray(code.insns)
-    for index, name in code.references:
-        struct.pack_into("<I", insns, index * 8 + 4, descriptors[name])
-    return bytes(insns)

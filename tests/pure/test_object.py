@@ -11,7 +11,8 @@ import pytest
 from codegen.plan import Place
 from runtime.bpf import _listed_lines, parse_complaints
 from runtime.kerneltree import NoRegisters, kernel_tree, tree_files
-from runtime.object import Code, MapSpec, Object, link, map_references, unlink
+from runtime.callbacks import link_program
+from runtime.object import Code, MapSpec, Object, map_references, unlink
 from runtime.refusal import explain, failing_instruction, script_place
 
 
@@ -37,10 +38,10 @@ def test_only_loads_of_maps_are_references() -> None:
 def test_linking_puts_descriptors_in_place() -> None:
     code = OBJECT.program("p")
     assert code is not None
-    assert map_references(link(code, {"counts": 33})) == [(2, 33)]
-    assert link(code, {"counts": 7}) == INSNS
+    assert map_references(link_program(code, Object((code,)), {"counts": 33}, {}).insns) == [(2, 33)]
+    assert link_program(code, Object((code,)), {"counts": 7}, {}).insns == INSNS
     with pytest.raises(KeyError):
-        link(code, {})
+        link_program(code, Object((code,)), {}, {}).insns
     with pytest.raises(KeyError):
         unlink("p", INSNS, {8: "other"})
 
