@@ -6,7 +6,7 @@ from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from lang import ast
-from lang.infer import value_type
+from lang.convert import value_type
 from lang.machine import Field
 from lang.types import Array, Pointer, Record, Str, Struct, Tuple, Type
 

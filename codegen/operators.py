@@ -8,8 +8,7 @@ from codegen.function import Function, Value
 from codegen.mapaccess import step_entry
 from codegen.pieces import address, bare, number, text_value, widen
 from lang import ast
-from lang.convert import as_int
-from lang.infer import COMPARISONS
+from lang.convert import COMPARISONS, as_int
 from lang.types import BOOL, INT64, UINT64, Bool, Int, Pointer, Str, Type, Void, size_of
 
 MAX_CHAIN = 64  # characters of a literal that are compared one by one
@@ -32,7 +31,11 @@ def unary(f: Function, node: ast.Unary) -> Value:
 
 
 def binary(f: Function, node: ast.Binary) -> Value:
-    kind = f.body.type(node)
+    return binary_as(f, node, f.body.type(node))
+
+
+def binary_as(f: Function, node: ast.Binary, kind: Type) -> Value:
+    """A binary operation whose result has the type; the node itself need not be a checked one."""
     value = f.constant(node)
     if isinstance(value, str):
         return text_value(f, value)

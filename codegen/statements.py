@@ -9,12 +9,10 @@ from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
 from codegen.names import comment
-from codegen.operators import condition
+from codegen.operators import binary_as, condition
 from codegen.pieces import bare
 from lang import ast
 from lang.checked import VariableInfo
-from lang.convert import as_int
-from lang.infer import arithmetic_type
 from lang.types import Aggregate, Pointer, Type, size_of
 
 
@@ -116,21 +114,13 @@ def _declare(f: Function, info: VariableInfo, kind: Type, text: str) -> None:
 def _assign_by(f: Function, node: ast.AssignBy) -> None:
     target = node.target
     whole = ast.Binary(node.span, target, node.operator, node.value)
-    types = dict(f.body.types)
-    kind = f.body.types.get(target)
-    assert kind is not None
-    left, right = as_int(kind), as_int(f.body.type(node.value))
-    if left is None or right is None:
-        raise f.bug(node, "an assignment with an operator on something that is no integer")
-    types[whole] = arithmetic_type(node.operator, left, right)
-    f.body = f.body.with_types(types)
+    text = bare(binary_as(f, whole, f.body.type(node)).text)
     if isinstance(target, ast.Variable):
         name = f.variables[f.body.variables[target]]
-        f.code.line(f"{name} = {bare(f.evaluate(whole).text)};")
+        f.code.line(f"{name} = {text};")
         f.code.forget(name)
         return
     map_name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
-    text = bare(f.evaluate(whole).text)
     write_entry(f, node, entry(f, map_name, keys), text)
 
 

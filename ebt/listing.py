@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ebt.failures import WRONG, tell
+from lang.expand import HARDWARE_EVENTS, SOFTWARE_EVENTS
 from lang.machine import Machine
-from lang.probes import BY_NAME, HARDWARE_EVENTS, KINDS, SOFTWARE_EVENTS
+from lang.probes import BY_NAME, KINDS
 from lang.types import Void
 
 _ALL = ("tracepoint", "rawtracepoint", "kprobe", "fentry", "software", "hardware", "profile", "interval")

@@ -284,9 +284,30 @@ class Script(Node):
 
 Target = Variable | Map | MapEntry
 Expression = (
-    Integer | String | Boolean | Parameter | ParameterCount | Name | Call | SizeOf | OffsetOf | Tuple
-    | Record | Group | Variable | Map | MapEntry | Member | Element | Index | StepBefore | StepAfter
-    | Cast | Unary | Binary | Ternary
+    Integer
+    | String
+    | Boolean
+    | Parameter
+    | ParameterCount
+    | Name
+    | Call
+    | SizeOf
+    | OffsetOf
+    | Tuple
+    | Record
+    | Group
+    | Variable
+    | Map
+    | MapEntry
+    | Member
+    | Element
+    | Index
+    | StepBefore
+    | StepAfter
+    | Cast
+    | Unary
+    | Binary
+    | Ternary
 )
 Statement = Block | Let | Assign | AssignBy | Discard | Evaluate | IfStatement | Unroll | Return
 

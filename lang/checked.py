@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lang import ast
 from lang.fold import Constant, fold
@@ -48,6 +48,8 @@ class VariableInfo:
     span: Span
     type: Type | None = None
     declared: bool = False  # by `let $x: T`: the type is fixed
+    used: bool = False  # something was assigned after the declaration
+    wrong: bool = False  # its value or its type was refused: what follows from that is not told
 
 
 @dataclass(eq=False)
@@ -75,9 +77,6 @@ class Body:
 
     def type(self, node: ast.Node) -> Type:
         return self.types[node]
-
-    def with_types(self, types: Mapping[ast.Node, Type]) -> Body:
-        return replace(self, types=types)
 
 
 @dataclass(frozen=True, eq=False)

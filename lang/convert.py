@@ -1,20 +1,38 @@
 """Two types → the type that holds both, or None: the promotion rules of the language.
 
-Literals adapt to the other side's signedness: their type is spelled `literal`, or `negative`.
+Literals adapt to the other side's signedness: their type is spelled `literal`, or `negative`. A promotion
+that changes nothing gives its first type back, the very same object: so is seen whether a type grew.
 """
 
 from __future__ import annotations
 
 from lang.types import (
-    INT64, UINT8, Aggregate, Array, Bool, Enum, Formatted, Int, Pointer, Record, Stack, Str, Symbol, Tuple,
-    Type, Void,
+    INT64,
+    UINT8,
+    UINT64,
+    Aggregate,
+    Array,
+    Bool,
+    Enum,
+    Formatted,
+    Int,
+    Pointer,
+    Record,
+    Space,
+    Stack,
+    Str,
+    Tuple,
+    Type,
+    Void,
 )  # fmt: skip
+
+COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
 
 
 def literal_type(value: int) -> Int:
     """The smallest signed type that holds the literal; above INT64_MAX it is uint64."""
     if value >= 1 << 63:
-        return Int(64, False)
+        return UINT64
     spelling = "literal" if value >= 0 else "negative"
     for bits in (8, 16, 32, 64):
         if -(1 << (bits - 1)) <= value < 1 << (bits - 1):
@@ -27,8 +45,15 @@ def is_flexible(kind: Type) -> bool:
 
 
 def settle(kind: Type) -> Type:
-    """The type without the mark of a literal, as it is stored."""
-    return Int(kind.bits, kind.signed) if isinstance(kind, Int) and kind.spelling != "char" else kind
+    """The type without the marks of literals, as it is stored."""
+    match kind:
+        case Int(bits, signed, spelling) if spelling in ("literal", "negative"):
+            return Int(bits, signed)
+        case Tuple(elements):
+            return Tuple(tuple(settle(item) for item in elements))
+        case Record(names, elements):
+            return Record(names, tuple(settle(item) for item in elements))
+    return kind
 
 
 def as_int(kind: Type) -> Int | None:
@@ -43,46 +68,76 @@ def as_int(kind: Type) -> Int | None:
     return None
 
 
+def fits(value: int, kind: Type | None) -> bool:
+    """Whether an integer of this type can hold the value."""
+    if not isinstance(kind, Int):
+        return False
+    low = -(1 << (kind.bits - 1)) if kind.signed else 0
+    return low <= value < low + (1 << kind.bits)
+
+
+def arithmetic_type(operator: str, left: Int, right: Int) -> Int:
+    """Both operands become 64-bit: signed if one is, or for `-`; a shift keeps the left side's sign."""
+    if operator in ("<<", ">>"):
+        return INT64 if left.signed and not is_flexible(left) else UINT64
+    if operator == "-":
+        return INT64
+    signed = any(item.signed and not is_flexible(item) for item in (left, right))
+    return INT64 if signed or (is_flexible(left) and is_flexible(right)) else UINT64
+
+
 def promote_ints(a: Int, b: Int) -> Int:
     """Both signed or both unsigned: the wider. Else the signed one if wider, or signed of double width."""
     if a.signed == b.signed:
-        spelling = a.spelling if a.spelling == b.spelling else ("negative" if is_flexible(a) and is_flexible(b) else "")
-        return Int(max(a.bits, b.bits), a.signed, spelling)
+        spelling = a.spelling if a.spelling == b.spelling else ""
+        if not spelling and a.spelling in ("literal", "negative") and b.spelling in ("literal", "negative"):
+            spelling = "negative"
+        return _same_or(a, Int(max(a.bits, b.bits), a.signed, spelling))
     signed, unsigned = (a, b) if a.signed else (b, a)
     if is_flexible(signed):
-        return Int(max(a.bits, b.bits), False)
+        return _same_or(a, Int(max(a.bits, b.bits), False, unsigned.spelling))
     if signed.bits > unsigned.bits:
-        return Int(signed.bits, True)
-    return Int(min(64, unsigned.bits * 2), True)
+        return _same_or(a, Int(signed.bits, True))
+    return _same_or(a, Int(min(64, unsigned.bits * 2), True))
+
+
+def _same_or(a: Int, merged: Int) -> Int:
+    return a if (a.bits, a.signed, a.spelling) == (merged.bits, merged.signed, merged.spelling) else merged
 
 
 def promote(a: Type, b: Type) -> Type | None:
     """The type that can hold values of both, or None where there is none."""
-    if a == b:
-        return b if is_flexible(a) else a
     match a, b:
-        case (Bool(), Bool()):
-            return a
+        case (Int(), Int()):
+            return promote_ints(a, b)
+        case (Tuple(), Tuple()):
+            together = _promote_all(a.elements, b.elements)
+            return together if together is None else a if together is a.elements else Tuple(together)
+        case (Record(names), Record(others)) if names == others:
+            together = _promote_all(a.elements, b.elements)
+            return together if together is None else a if together is a.elements else Record(names, together)
+    if a == b:
+        return a
+    match a, b:
         case (Int() | Bool() | Enum(), Int() | Bool() | Enum()):
             left, right = as_int(a), as_int(b)
             return promote_ints(left, right) if left and right else None
         case (Str(m), Str(n)):
-            return Str(max(m, n))
+            return a if m >= n else b
         case (Pointer(), Pointer()):
             return _promote_pointers(a, b)
-        case (Tuple(m), Tuple(n)):
-            together = _promote_all(m, n)
-            return Tuple(together) if together is not None else None
-        case (Record(names, m), Record(others, n)) if names == others:
-            together = _promote_all(m, n)
-            return Record(names, together) if together is not None else None
+    return _promote_special(a, b)
+
+
+def _promote_special(a: Type, b: Type) -> Type | None:
+    match a, b:
         case (Stack(space, mode, m), Stack(other, other_mode, n)) if space == other and mode == other_mode:
-            return Stack(space, mode, max(m, n))
+            return a if m >= n else b
         case (Aggregate(), Aggregate()) if _same_aggregate(a, b):
-            return Aggregate(a.kind, a.signed or b.signed, a.bits, a.low, a.high, a.step)
+            return a if a.signed else b
         case (Array(of, m), Array(other_of, n)) if m == n:
             inner = promote(of, other_of)
-            return Array(inner, m) if inner is not None else None
+            return None if inner is None else a if inner is of else Array(inner, m)
         case (Formatted(name), Formatted(other)) if name == other:
             return a
     return None
@@ -90,16 +145,22 @@ def promote(a: Type, b: Type) -> Type | None:
 
 def _promote_pointers(a: Pointer, b: Pointer) -> Pointer:
     space = a.space if a.space != "none" else b.space
-    if a.to == b.to:
-        return Pointer(a.to, space)
-    return Pointer(b.to if isinstance(a.to, Void) else a.to if isinstance(b.to, Void) else Void(), space)
+    merged = Pointer(a.to, space)
+    if a.to != b.to:
+        to = b.to if isinstance(a.to, Void) else a.to if isinstance(b.to, Void) else Void()
+        merged = Pointer(to, space)
+    return a if merged == a else merged
 
 
 def _promote_all(left: tuple[Type, ...], right: tuple[Type, ...]) -> tuple[Type, ...] | None:
     if len(left) != len(right):
         return None
     merged = [promote(m, n) for m, n in zip(left, right, strict=True)]
-    return tuple(item for item in merged if item is not None) if None not in merged else None
+    if any(item is None for item in merged):
+        return None
+    if all(item is old for item, old in zip(merged, left, strict=True)):
+        return left
+    return tuple(item for item in merged if item is not None)
 
 
 def _same_aggregate(a: Aggregate, b: Aggregate) -> bool:
@@ -111,12 +172,19 @@ def is_condition(kind: Type) -> bool:
     return isinstance(kind, Int | Bool | Enum | Pointer)
 
 
-
 def storable(kind: Type) -> bool:
-    """Whether a map's value, a key or a variable may have the type."""
-    match kind:
-        case Void():
-            return False
-        case Tuple(elements) | Record(_, elements):
-            return all(storable(item) for item in elements)
-    return True
+    """Whether a key, a variable, or a member of a tuple may have the type."""
+    return not isinstance(kind, Void | Aggregate)
+
+
+def value_type(kind: Type, space: Space) -> Type:
+    """The type that reading a member gives: char arrays are strings, pointers keep the space they came by."""
+    if isinstance(kind, Array) and is_char_array(kind) and kind.length > 0:
+        return Str(kind.length)
+    if isinstance(kind, Pointer):
+        return Pointer(kind.to, space)
+    return kind
+
+
+def is_char_array(kind: Type) -> bool:
+    return isinstance(kind, Array) and isinstance(kind.of, Int) and kind.of.spelling == "char"

@@ -41,7 +41,9 @@ def _excerpt(span: Span) -> list[str]:
         text, start = text[cut : cut + MAX_EXCERPT], start - cut
         width = min(width, MAX_EXCERPT - start)
     lead = "".join("\t" if char == "\t" else " " for char in text[:start])
-    shown = "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    shown = "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
     return [shown, lead + "^" + "~" * (width - 1)]
 
 

@@ -18,12 +18,30 @@ from lang.fold import Constant
 from lang.printf import Conversion, conversions
 from lang.source import Span
 from lang.types import (
-    BOOL, VOID, Aggregate, AggregateKind, Array, Buffer, Enum, Inet, Int, Bool, Pointer, Space, Stack, Str,
-    Symbol, Type, Void,
+    BOOL,
+    VOID,
+    Aggregate,
+    AggregateKind,
+    Array,
+    Bool,
+    Buffer,
+    Enum,
+    Inet,
+    Int,
+    Pointer,
+    Space,
+    Stack,
+    Str,
+    Struct,
+    Symbol,
+    Type,
+    Void,
 )  # fmt: skip
 
 MAX_PRINTF_ARGUMENTS = 127
-MAX_STACK_DEPTH = 127  # what one event or map value may hold; the kernel's default sysctl perf_event_max_stack
+MAX_STACK_DEPTH = (
+    127  # what one event or map value may hold; the kernel's default sysctl perf_event_max_stack
+)
 STACK_MODES = ("bpftrace", "perf", "raw")
 HISTOGRAM_BITS = range(6)
 MAX_LINEAR_BUCKETS = 1000
@@ -45,6 +63,9 @@ class Typing(Protocol):
 
     def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:
         """Visit a key given to the map, and unify its type."""
+
+    def given(self, parameter: ast.Parameter) -> bool:
+        """Whether the command line gave this parameter."""
 
     def error(self, node: ast.Node | Span, message: str, *hints: str) -> None: ...
 
@@ -98,7 +119,9 @@ def _printf(typing: Typing, call: ast.Call) -> Type | None:
     if given > MAX_PRINTF_ARGUMENTS:
         typing.error(call, f"{call.name}() takes up to {MAX_PRINTF_ARGUMENTS} arguments ({given} provided)")
     elif given < len(wanted):
-        typing.error(call, f"not enough arguments for format string ({given} supplied, {len(wanted)} expected)")
+        typing.error(
+            call, f"not enough arguments for format string ({given} supplied, {len(wanted)} expected)"
+        )
     elif given > len(wanted):
         typing.error(call, f"too many arguments for format string ({given} supplied, {len(wanted)} expected)")
     for conversion, kind, node in zip(wanted, kinds, call.arguments[1:], strict=False):
@@ -117,7 +140,9 @@ def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: 
         "unsupported": False,
     }.get(conversion.kind, isinstance(kind, Int | Bool | Enum | Pointer))
     if isinstance(kind, Aggregate):
-        typing.error(node, f"the value of {kind.kind}() cannot be printed by printf", "print(@map) prints it")
+        typing.error(node, f"the value of a {kind} cannot be read in a probe", "print(@map) prints it")
+    elif isinstance(kind, Struct):
+        typing.error(node, f"a whole {kind} cannot be printed", "print its fields")
     elif conversion.kind == "unsupported":
         typing.error(node, f"unsupported format specifier: {conversion.letter}")
     elif not fits:
@@ -131,8 +156,14 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
         kind = typing.type(first)
         if isinstance(kind, Void):
             typing.error(first, "this has no value to print")
-        if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist", "stats", "tseries"):
-            typing.error(first, f"cannot print the value of individual keys of a {kind.kind}() map")
+        elif isinstance(kind, Aggregate):
+            message = f"cannot print the value of individual keys of a {kind.kind}() map"
+            hint = (
+                f"@name = {kind.kind}(…)" if isinstance(first, ast.Call) else "print(@map) prints all of them"
+            )
+            typing.error(first, message, hint)
+        elif isinstance(kind, Struct):
+            typing.error(first, f"a whole {kind} cannot be printed", "print its fields")
         if rest:
             typing.error(call, f"print() of a value takes one argument ({len(call.arguments)} provided)")
         return VOID
@@ -145,8 +176,13 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
 
 def _whole_map(typing: Typing, call: ast.Call) -> Type | None:
     if typing.map(call.arguments[0]) is None:
-        typing.type(call.arguments[0])
-        typing.error(call.arguments[0], f"{call.name}() expects a map", "a map is written @name")
+        first = call.arguments[0]
+        kind = typing.type(first)
+        hint = (
+            f"{call.name}({first.map.name})" if isinstance(first, ast.MapEntry) else "a map is written @name"
+        )
+        if kind is not None:
+            typing.error(first, f"{call.name}() expects a map", hint)
     return VOID
 
 
@@ -160,9 +196,11 @@ def _delete(typing: Typing, call: ast.Call) -> Type | None:
         typing.error(first, "delete() expects a map", "delete(@map, key)")
     elif keys:
         key = keys[0]
-        typing.key(call, info, key.elements if isinstance(key, ast.Tuple) else (key,))
+        typing.key(call, info, key.elements if isinstance(key, ast.Tuple) and key.elements else (key,))
     elif info.keyed:
-        typing.error(call, f"delete() of {info.name} needs a key", f"delete({info.name}, key), or clear({info.name})")
+        typing.error(
+            call, f"delete() of {info.name} needs a key", f"delete({info.name}, key), or clear({info.name})"
+        )
     return BOOL
 
 
@@ -171,7 +209,7 @@ def _has_key(typing: Typing, call: ast.Call) -> Type | None:
     if info is None or info.keyed is False:
         typing.error(call.arguments[0], "call to has_key() expects a map with explicit keys")
         return BOOL
-    typing.key(call, info, key.elements if isinstance(key, ast.Tuple) else (key,))
+    typing.key(call, info, key.elements if isinstance(key, ast.Tuple) and key.elements else (key,))
     return BOOL
 
 
@@ -204,6 +242,8 @@ def _str(typing: Typing, call: ast.Call) -> Type | None:
             _expect_int(typing, call.arguments[1], "str(): the length")
     node = call.arguments[0]
     value = typing.constant(node)
+    if isinstance(node, ast.Parameter) and not typing.given(node):
+        return Str(1)  # a parameter that was not given is an empty string here
     if isinstance(node, ast.Parameter | ast.Binary) and value is not None:
         return Str(len(str(value).encode("utf-8", "surrogateescape")) + 1)
     kind = typing.type(node)
@@ -266,7 +306,9 @@ def _ntop(typing: Typing, call: ast.Call) -> Type | None:
     size = address.length if isinstance(address, Array) and as_int(address.of) else 0
     size = address.size if isinstance(address, Str) else size
     if size not in (4, 16):
-        typing.error(call.arguments[-1], f"ntop() expects an integer or an array of 4 or 16 bytes, not {address}")
+        typing.error(
+            call.arguments[-1], f"ntop() expects an integer or an array of 4 or 16 bytes, not {address}"
+        )
     return Inet()
 
 
@@ -330,7 +372,9 @@ FUNCTIONS = {
     item.name: item
     for item in (
         Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
-        Function("print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"),
+        Function(
+            "print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"
+        ),
         Function("clear", 1, 1, _whole_map, "clear(@map)", "delete all entries of a map"),
         Function("zero", 1, 1, _whole_map, "zero(@map)", "set all values of a map to zero"),
         Function("delete", 1, 2, _delete, "delete(@map, key)", "delete one entry: true if it was there"),

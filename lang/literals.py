@@ -14,7 +14,9 @@ DURATIONS = {
     "d": 86_400_000_000_000,
 }
 _WIDTHS = {"u": 64, "ul": 64, "ull": 64, "l": 63, "ll": 63}
-_INTEGER = re.compile(r"(0[xX][0-9a-fA-F_]+|[0-9][0-9_]*?)(?:e([1-9][0-9]*))?(ns|us|ms|s|m|h|d|ull|ul|u|ll|l)?")
+_INTEGER = re.compile(
+    r"(0[xX][0-9a-fA-F_]+|[0-9][0-9_]*?)(?:e([1-9][0-9]*))?(ns|us|ms|s|m|h|d|ull|ul|u|ll|l)?"
+)
 _ESCAPE = re.compile(r"\\(?:([ntr\"\\])|([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 MAX_UINT64 = (1 << 64) - 1
@@ -47,7 +49,7 @@ def _decimal(text: str, digits: str, exponent: str | None) -> int:
     if exponent is not None:
         if not 1 <= int(digits) <= 9 or len(digits) > 1:
             raise ValueError(f"invalid integer '{text}': the digit before 'e' must be 1 to 9")
-        return int(digits) * 10 ** min(int(exponent), 30)
+        return int(digits) * int(10 ** min(int(exponent), 30))
     if digits.startswith("0") and len(digits) > 1:
         if not set(digits) <= set("01234567"):
             raise ValueError(f"invalid octal integer '{text}'")

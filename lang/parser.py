@@ -114,7 +114,10 @@ class _Builder:
 
     def discard(self, meta: Meta, items: list[Any]) -> ast.Discard:
         if items[0] != "_":
-            self.fail(self.token_span(items[0]), f"cannot assign to '{items[0]}': write '${items[0]}' or '@{items[0]}'")
+            self.fail(
+                self.token_span(items[0]),
+                f"cannot assign to '{items[0]}': write '${items[0]}' or '@{items[0]}'",
+            )
         return ast.Discard(self.span(meta), items[1])
 
     def if_statement(self, meta: Meta, items: list[Any]) -> ast.IfStatement:
@@ -167,7 +170,9 @@ class _Builder:
     def type(self, meta: Meta, items: list[Token]) -> ast.Type:
         tag = str(items[0]) if items[0].type in ("STRUCT", "UNION", "ENUM") else ""
         name, *rest = items[1:] if tag else items
-        suffixes = tuple(0 if item.type == "STAR" else self._integer(self.token_span(item), item) for item in rest)
+        suffixes = tuple(
+            0 if item.type == "STAR" else self._integer(self.token_span(item), item) for item in rest
+        )
         return ast.Type(self.span(meta), tag, str(name), suffixes)
 
     def _integer(self, span: Span, text: str) -> int:
@@ -251,7 +256,9 @@ def _refuse_unreadable(source: Source) -> None:
         raise ScriptError([Diagnostic("error", Span(source, 0, 0), message)])
     bad = next((at for at, char in enumerate(text) if char == "\0" or "\udc80" <= char <= "\udcff"), None)
     if bad is not None:
-        raise ScriptError([Diagnostic("error", Span(source, bad, bad + 1), "this is not text: a script is UTF-8")])
+        raise ScriptError(
+            [Diagnostic("error", Span(source, bad, bad + 1), "this is not text: a script is UTF-8")]
+        )
 
 
 def _refuse_deep(script: ast.Script) -> None:
@@ -261,7 +268,9 @@ def _refuse_deep(script: ast.Script) -> None:
         node, depth = waiting.pop()
         if depth > MAX_DEPTH:
             message = f"nested too deeply: the limit is {MAX_DEPTH} levels"
-            raise ScriptError([Diagnostic("error", Span(node.span.source, node.span.start, node.span.start + 1), message)])
+            raise ScriptError(
+                [Diagnostic("error", Span(node.span.source, node.span.start, node.span.start + 1), message)]
+            )
         waiting.extend((child, depth + 1) for child in ast.children(node))
 
 
@@ -276,6 +285,6 @@ def _syntax_error(source: Source, wrong: UnexpectedInput) -> Diagnostic:
     if isinstance(wrong, UnexpectedEOF):
         end = len(source.text.rstrip())
         return explain(Span(source, end, end), "", set(wrong.expected))
-    at = wrong.pos_in_stream or 0
+    at = wrong.pos_in_stream or 0  # type: ignore[redundant-expr]
     allowed = set(wrong.allowed or ()) if isinstance(wrong, UnexpectedCharacters) else set()
     return explain(Span(source, at, at + 1), source.text[at : at + 1], allowed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal, cast
+from typing import Literal
 
 from lang import ast
 from lang.diagnostics import Diagnostics, nearest
@@ -93,7 +93,7 @@ def _with(settings: Settings, name: str, value: str | int) -> Settings:
     choices = CHOICES.get(name)
     if choices and text not in choices:
         raise ValueError(f"invalid value '{text}' for {name}: expected one of {', '.join(choices)}")
-    return cast(Settings, replace(settings, **{name: text}))  # type: ignore[arg-type]
+    return replace(settings, **{name: text})  # type: ignore[arg-type]
 
 
 def _boolean(name: str, value: str | int) -> bool:

@@ -18,13 +18,15 @@ def explain(span: Span, seen: str, expected: set[str]) -> Diagnostic:
     """One diagnostic for one unexpected token; `seen` is empty at the end of the script."""
     before = span.source.text[: span.start].rstrip()
     if not before and not seen:
-        return Diagnostic("error", span, "the script is empty", ("a script has at least one probe: begin { … }",))
+        return Diagnostic(
+            "error", span, "the script is empty", ("a script has at least one probe: begin { … }",)
+        )
     if seen == '"':
         return Diagnostic("error", span, "unterminated string", ('a string ends with " on the same line',))
     message = _missing(before, seen, expected)
     hints: tuple[str, ...] = ()
     if seen == "'":
-        message, hints = "unexpected \"'\"", ('strings are written with double quotes: "text"',)
+        message, hints = 'unexpected "\'"', ('strings are written with double quotes: "text"',)
     elif seen == "=" and "EQUAL" in expected:
         hints = ("'==' compares; only $variables and @maps can be assigned to",)
     elif seen in _NOT_YET and "PROVIDER" not in expected:

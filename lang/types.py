@@ -190,8 +190,23 @@ class Aggregate:
 
 
 Type = (
-    Void | Int | Bool | Enum | Pointer | Array | Struct | Str | Buffer | Tuple | Record | Stack
-    | Symbol | Inet | Timestamp | Formatted | Aggregate
+    Void
+    | Int
+    | Bool
+    | Enum
+    | Pointer
+    | Array
+    | Struct
+    | Str
+    | Buffer
+    | Tuple
+    | Record
+    | Stack
+    | Symbol
+    | Inet
+    | Timestamp
+    | Formatted
+    | Aggregate
 )
 
 VOID = Void()
@@ -263,8 +278,23 @@ def _measure(kind: Type) -> tuple[int, int]:
 _BY_NAME: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
-        Void, Int, Bool, Enum, Pointer, Array, Struct, Str, Buffer, Tuple, Record, Stack, Symbol,
-        Inet, Timestamp, Formatted, Aggregate,
+        Void,
+        Int,
+        Bool,
+        Enum,
+        Pointer,
+        Array,
+        Struct,
+        Str,
+        Buffer,
+        Tuple,
+        Record,
+        Stack,
+        Symbol,
+        Inet,
+        Timestamp,
+        Formatted,
+        Aggregate,
     )
 }
 

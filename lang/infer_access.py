@@ -1,0 +1,250 @@
+"""Members, elements, indexes, written types and layouts → their types, asked of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lang import ast
+from lang.convert import as_int, is_char_array, value_type
+from lang.diagnostics import nearest
+from lang.infer_base import InferenceBase
+from lang.machine import Field
+from lang.probes import KINDS
+from lang.types import (
+    INT8,
+    UINT64,
+    VOID,
+    Array,
+    Bool,
+    Buffer,
+    Int,
+    Pointer,
+    Record,
+    Space,
+    Str,
+    Struct,
+    Tuple,
+    Type,
+    Void,
+    size_of,
+)  # fmt: skip
+
+_BASE_TYPES: dict[str, Type] = {
+    "bool": Bool(),
+    "void": VOID,
+    **{f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+_SIZED: dict[str, Callable[[int], Type]] = {"string": Str, "buffer": Buffer}
+
+
+class Access(InferenceBase):
+    """The part of the typing that looks into structs, arrays and tuples."""
+
+    # ---- The probe's arguments
+
+    def refuse_args(self, node: ast.Node) -> bool:
+        """Whether this probe has no `args`; reports it."""
+        kind = self.scene.kind
+        if kind.args:
+            return False
+        able = ", ".join(item.name for item in KINDS if item.args)
+        self.error(node, f"the args builtin can only be used with {able} probes ({kind.name} used here)")
+        return True
+
+    def argument(self, name: str) -> Field | tuple[int, Type] | None:
+        """`args.name` here: a tracepoint's field, or a parameter's position and type."""
+        target = self.scene.target
+        for item in target.fields or ():
+            if item.name == name:
+                return item
+        for position, parameter in enumerate(target.parameters or ()):
+            if parameter.name == name:
+                return position, parameter.type
+        return None
+
+    def argument_hints(self, near: str = "") -> tuple[str, ...]:
+        """What may stand behind `args.` here: the nearest names, or all."""
+        target = self.scene.target
+        names = [item.name for item in target.fields or ()]
+        names += [item.name for item in target.parameters or ()]
+        close = nearest(near, names) if near else ()
+        return close or (("its arguments: " + " ".join(names[:20]),) if names else ("it has no arguments",))
+
+    def _args_member(self, node: ast.Member) -> Type | None:
+        if self.refuse_args(node.base):
+            return None
+        found = self.argument(node.name)
+        target = self.scene.target
+        if found is None:
+            if target.kind == "kprobe" and target.parameters is None:
+                self.error(
+                    node.name_span,
+                    f"the arguments of '{target.name}' are not known by name: its prototype is not in BTF",
+                    "use arg0, arg1, …",
+                )
+                return None
+            message = f"'{target.label}' has no argument named '{node.name}'"
+            self.error(node.name_span, message, *self.argument_hints(node.name))
+            return None
+        if isinstance(found, Field):
+            if found.data_loc:
+                return Str(self.settings.max_strlen) if is_char_array(found.type) else found.type
+            space = found.type.space if isinstance(found.type, Pointer) else "kernel"
+            return value_type(found.type, space)
+        return found[1]
+
+    # ---- Members, elements, indexes
+
+    def _member(self, node: ast.Member) -> Type | None:
+        if isinstance(node.base, ast.Name) and node.base.name == "args":
+            return self._args_member(node)
+        base = self.type(node.base)
+        if base is None:
+            return None
+        if isinstance(base, Record):
+            if node.name in base.names:
+                return base.elements[base.names.index(node.name)]
+            message = f"the record does not contain a field named '{node.name}'"
+            self.error(node.name_span, message, *_close_or_all(node.name, base.names))
+            return None
+        struct, space = (base.to, base.space) if isinstance(base, Pointer) else (base, self._space(node.base))
+        if not isinstance(struct, Struct):
+            message = f"can not access field '{node.name}' on expression of type '{base}'"
+            hints = ("cast it to a struct first: ((struct NAME *)…)." + node.name,) if as_int(base) else ()
+            self.error(node.name_span, message, *hints)
+            return None
+        field = self.field(struct, node.name)
+        if field is None:
+            message = f"struct/union of type '{struct}' does not contain a field named '{node.name}'"
+            names = [item.name for item in self.machine.fields(struct) if item.name]
+            self.error(node.name_span, message, *_close_or_all(node.name, names))
+            return None
+        return value_type(field.type, space)
+
+    def field(self, struct: Struct, name: str) -> Field | None:
+        """The member of this name."""
+        return next((item for item in self.machine.fields(struct) if item.name == name), None)
+
+    def _space(self, node: ast.Expression) -> Space:
+        """The address space that a struct value was reached through."""
+        while isinstance(node, ast.Member | ast.Index | ast.Group):
+            node = node.inner if isinstance(node, ast.Group) else node.base
+            base = self.types.get(node)
+            if isinstance(base, Pointer):
+                return base.space
+        base = self.types.get(node)
+        if isinstance(node, ast.Unary):
+            base = self.types.get(node.operand)
+        return base.space if isinstance(base, Pointer) else "kernel"
+
+    def _element(self, node: ast.Element) -> Type | None:
+        base = self.type(node.base)
+        if isinstance(base, Tuple):
+            return self._tuple_element(node, base, node.number)
+        if base is not None:
+            self.error(node, f"can not access element {node.number} of an expression of type '{base}'")
+        return None
+
+    def _tuple_element(self, node: ast.Node, base: Tuple, number: int) -> Type | None:
+        count = len(base.elements)
+        if 0 <= number < count:
+            return base.elements[number]
+        elements = "1 element" if count == 1 else f"{count} elements"
+        self.error(node, f"invalid tuple index: {number}. Found {elements} in tuple")
+        return None
+
+    def _index(self, node: ast.Index) -> Type | None:
+        base, index = self.type(node.base), self.type(node.index)
+        number = self.constant(node.index)
+        if base is None or index is None:
+            return None
+        if as_int(index) is None:
+            self.error(node.index, f"an index must be an integer, not '{index}'")
+            return None
+        if isinstance(number, int) and number < 0:
+            self.error(node.index, "an index must not be negative")
+            return None
+        match base:
+            case Tuple() if isinstance(number, int):
+                return self._tuple_element(node, base, number)
+            case Tuple():
+                self.error(node.index, "the index of a tuple must be a literal")
+                return None
+            case Array(of, length):
+                if isinstance(number, int) and length and number >= length:
+                    message = f"the index {number} is out of bounds for an array of {length}"
+                    self.error(node.index, message)
+                return value_type(of, self._space(node.base))
+            case Pointer(to, space) if not isinstance(to, Void):
+                return value_type(to, space)
+            case Str(size):
+                if isinstance(number, int) and number >= size:
+                    message = f"the index {number} is out of bounds for a string of {size} bytes"
+                    self.error(node.index, message)
+                return INT8
+        self.error(node, f"an expression of type '{base}' cannot be indexed")
+        return None
+
+    # ---- Types as written, sizes and offsets
+
+    def written_type(self, node: ast.Type, space: Space = "kernel") -> Type | None:
+        """The type that was written; reports unknown names."""
+        suffixes = list(node.suffixes)
+        if node.name in _SIZED and not node.tag:
+            size = suffixes.pop(0) if suffixes and suffixes[0] else self.settings.max_strlen
+            kind: Type | None = _SIZED[node.name](size)
+        else:
+            kind = self._named_type(node)
+        for suffix in suffixes if kind is not None else ():
+            if suffix and isinstance(kind, Void):
+                self.error(node, "there is no array of 'void'")
+                return None
+            kind = Array(kind, suffix) if suffix else Pointer(kind, space)  # type: ignore[arg-type]
+        return kind
+
+    def _named_type(self, node: ast.Type) -> Type | None:
+        machine, name = self.machine, node.name
+        if node.tag in ("struct", "union"):
+            found: Type | None = machine.struct(node.tag, name)
+            if found is None:
+                self.error(node, f"unknown struct/union: '{node.tag} {name}'")
+            return found
+        if node.tag == "enum":
+            found = machine.enum(name)
+            if found is None:
+                self.error(node, f"unknown enum: '{name}'")
+            return found
+        found = _BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
+        if found is None:
+            self.error(node, f"unknown type: '{name}'", *nearest(name, [*_BASE_TYPES, *_SIZED]))
+        return found
+
+    def _sizeof(self, node: ast.SizeOf) -> Type | None:
+        operand = node.operand
+        kind = self.written_type(operand) if isinstance(operand, ast.Type) else self.type(operand)
+        if kind is not None:
+            self.types[operand] = kind
+            self.sizes[node] = size_of(kind)
+        return UINT64
+
+    def _offsetof(self, node: ast.OffsetOf) -> Type | None:
+        kind, offset, path = self.written_type(node.type), 0, node.type.span.text
+        if kind is None:
+            return UINT64
+        for name in node.path:
+            field = self.field(kind, name) if isinstance(kind, Struct) else None
+            if field is None:
+                names = [item.name for item in self.machine.fields(kind)] if isinstance(kind, Struct) else []
+                self.error(node, f"'{path}' has no field '{name}'", *nearest(name, names))
+                return UINT64
+            kind, offset, path = field.type, offset + field.offset, f"{path}.{name}"
+        self.sizes[node] = offset
+        return UINT64
+
+    def layout_constant(self, node: ast.SizeOf | ast.OffsetOf) -> int | None:
+        """The value of sizeof or offsetof, if it is known yet."""
+        return self.sizes.get(node)
+
+
+def _close_or_all(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    return nearest(name, names) or (("its fields: " + " ".join(names[:20]),) if names else ())

@@ -1,0 +1,155 @@
+"""What typing the expressions of one body needs to know: the state behind lang/infer.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lang import ast
+from lang.builtins import Scene
+from lang.checked import MapInfo, Target, VariableInfo
+from lang.convert import is_condition, promote, storable
+from lang.diagnostics import Diagnostics, nearest
+from lang.fold import Constant, fold
+from lang.machine import Machine
+from lang.settings import Settings
+from lang.source import Span
+from lang.types import Tuple, Type
+
+SCALAR_USE = (
+    "{} used as a map without an explicit key (scalar map), "
+    "previously used with an explicit key (non-scalar map)"
+)
+KEYED_USE = (
+    "{} used as a map with an explicit key (non-scalar map), "
+    "previously used without an explicit key (scalar map)"
+)
+RAISE_STRLEN = "raise it: config = {{ max_strlen = {} }}"
+
+
+class InferenceBase:
+    """The typing of one body at a time; `maps` and `grew` are the whole program's.
+
+    The methods without an underscore are what the rules of lang/functions.py may ask (`Typing`).
+    """
+
+    def __init__(
+        self, machine: Machine, settings: Settings, parameters: tuple[str, ...], found: Diagnostics
+    ) -> None:
+        self.machine = machine
+        self.settings = settings
+        self.parameters = parameters
+        self.maps: dict[str, MapInfo] = {}
+        self.found = found
+        self.final = False  # the last round: reports on
+        self.grew = False
+        self.types: dict[ast.Node, Type] = {}
+        self.variables: dict[ast.Variable, VariableInfo] = {}
+        self.sizes: dict[ast.Node, int] = {}
+        self.declared: dict[ast.Node, VariableInfo] = {}  # of the body: by the node that declares
+        self.scopes: list[dict[str, VariableInfo]] = []
+        self._scene: Scene | None = None
+
+    @property
+    def scene(self) -> Scene:
+        """Where the body stands: machine, settings, target."""
+        assert self._scene is not None
+        return self._scene
+
+    def enter(
+        self,
+        target: Target,
+        types: dict[ast.Node, Type],
+        variables: dict[ast.Variable, VariableInfo],
+        declared: dict[ast.Node, VariableInfo],
+    ) -> None:
+        """Begin one body; its tables are kept from round to round by the driver."""
+        self._scene = Scene(self.machine, self.settings, target)
+        self.types, self.variables, self.declared, self.scopes = types, variables, declared, []
+
+    def error(self, node: ast.Node | Span, message: str, *hints: str) -> None:
+        """Report, if this is the last round."""
+        if self.final:
+            self.found.error(node.span if isinstance(node, ast.Node) else node, message, *hints)
+
+    def type(self, node: ast.Expression) -> Type | None:
+        """Visit an expression: its type, or None where it is not known yet or wrong."""
+        visit: Callable[[Any], Type | None] = getattr(self, "_" + type(node).__name__.lower())
+        kind = visit(node)
+        if kind is not None:
+            self.types[node] = kind
+        return kind
+
+    def constant(self, node: ast.Expression) -> Constant | None:
+        """The value of a constant expression; None for what is known at run time only."""
+        return fold(node, self.parameters, self.layout_constant)
+
+    def given(self, parameter: ast.Parameter) -> bool:
+        """Whether the command line gave this parameter."""
+        return parameter.number <= len(self.parameters)
+
+    def layout_constant(self, node: ast.SizeOf | ast.OffsetOf) -> int | None:
+        """The value of sizeof or offsetof, if it is known yet."""
+        raise NotImplementedError
+
+    def condition(self, node: ast.Expression, kind: Type | None) -> bool:
+        """Whether a value of this type can be a condition; reports where not."""
+        if kind is None or is_condition(kind):
+            return True
+        self.error(node, f"invalid condition: {kind}")
+        return False
+
+    def stored(self, node: ast.Expression, where: str) -> Type | None:
+        """The type of a value that is to be kept in a key or a tuple; reports what cannot be."""
+        kind = self.type(node)
+        if kind is None or storable(kind):
+            return kind
+        if isinstance(node, ast.Call):
+            self.error(node, f"{node.name}() has no value that {where} could hold")
+        else:
+            self.error(
+                node, f"{where} cannot hold a value of type {kind}", "print(@map) prints the whole map"
+            )
+        return None
+
+    def map(self, node: ast.Expression) -> MapInfo | None:
+        """The map that an argument names as a whole; reports one that does not exist."""
+        if not isinstance(node, ast.Map):
+            return None
+        info = self.maps.get(node.name)
+        if info is None or not (info.written or info.kind):
+            hints = nearest(node.name, [name for name in self.maps if name != node.name])
+            self.error(node, f"undefined map: {node.name}", *hints)
+            return MapInfo(node.name, node.span)
+        if info.value is not None:
+            self.types[node] = info.value
+        return info
+
+    def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:
+        """Visit a key given to the map, and unify its type with the map's."""
+        kinds = [self.stored(key, "a key") for key in keys]
+        if info.keyed is False:
+            self.error(node, KEYED_USE.format(info.name))
+            return
+        info.keyed = True
+        known = tuple(kind for kind in kinds if kind is not None)
+        if len(known) < len(kinds):
+            return
+        given: Type = known[0] if len(known) == 1 else Tuple(known)
+        merged = given if info.key is None else promote(info.key, given)
+        if merged is None:
+            self.error(
+                node,
+                f"argument mismatch for {info.name}: trying to access with arguments: {_shown(given)} "
+                f"when map expects arguments: {_shown(info.key)}",
+            )
+        elif merged is not info.key:
+            info.key, self.grew = merged, True
+
+    def lookup(self, name: str) -> VariableInfo | None:
+        """The variable of this name that is visible here."""
+        return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+
+
+def _shown(key: Type | None) -> str:
+    return f"'{key}'" if isinstance(key, Tuple) else f"'({key})'"

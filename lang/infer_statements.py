@@ -1,0 +1,238 @@
+"""Statements of one body → the types of its variables and of the program's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lang import ast
+from lang.checked import MapInfo, VariableInfo
+from lang.convert import fits, promote, settle, storable
+from lang.functions import FUNCTIONS
+from lang.infer import Inference
+from lang.infer_base import SCALAR_USE
+from lang.infer_operators import PRINT_IT, UNREADABLE
+from lang.types import INT64, Aggregate, Type, Void, size_of
+
+MAX_UNROLL = 100
+MAX_VALUE_BYTES = 16384  # of one variable or map value: what the per-CPU memory of a program can hold
+MISMATCH = "type mismatch for {}: trying to assign value of type '{}' when {} already has a type '{}'"
+
+
+class Statements(Inference):
+    """The statements, on top of the typing of expressions."""
+
+    def visit_body(self, probe: ast.Probe) -> None:
+        """Visit the predicate and all statements once."""
+        if probe.predicate is not None:
+            condition = probe.predicate.condition
+            self.condition(condition, self.type(condition))
+        self._block(probe.body)
+
+    def statement(self, node: ast.Statement) -> None:
+        visit: Callable[[Any], None] = getattr(self, "_do_" + type(node).__name__.lower())
+        visit(node)
+
+    def _block(self, node: ast.Block) -> None:
+        self.scopes.append({})
+        for item in node.statements:
+            self.statement(item)
+        self.scopes.pop()
+
+    _do_block = _block
+
+    def _do_evaluate(self, node: ast.Evaluate) -> None:
+        value = node.value
+        if isinstance(value, ast.Call) and value.name in FUNCTIONS and FUNCTIONS[value.name].aggregate:
+            usage = FUNCTIONS[value.name].usage
+            self.error(value, f"{value.name}() must be assigned directly to a map", f"usage: {usage}")
+            return
+        kind = self.type(value)
+        quiet = isinstance(value, ast.Call | ast.StepAfter | ast.StepBefore) or isinstance(kind, Void)
+        if kind is not None and self.final and not quiet:
+            hint = "assign it to '_' to say that this is meant"
+            self.found.warn(value.span, "return value discarded", hint)
+
+    def _do_discard(self, node: ast.Discard) -> None:
+        self.type(node.value)
+
+    def _do_return(self, node: ast.Return) -> None:
+        if node.value is not None:
+            self.type(node.value)
+            self.error(node.value, "a probe returns no value", "write return;")
+
+    def _do_ifstatement(self, node: ast.IfStatement) -> None:
+        self.condition(node.condition, self.type(node.condition))
+        self._block(node.then)
+        if node.otherwise is not None:
+            self.statement(node.otherwise)
+
+    def _do_unroll(self, node: ast.Unroll) -> None:
+        self.type(node.count)
+        count = self.constant(node.count)
+        if isinstance(count, bool) or not isinstance(count, int):
+            self.error(node.count, "unroll needs a literal count")
+        elif not 1 <= count <= MAX_UNROLL:
+            self.error(node.count, f"unroll must be 1 to {MAX_UNROLL} times ({count} provided)")
+        self._block(node.body)
+
+    # ---- Variables
+
+    def _do_let(self, node: ast.Let) -> None:
+        name = node.variable.name
+        info = self.declared.setdefault(node, VariableInfo(name, node.span))
+        if self.lookup(name) is not None:
+            self.error(node.variable, f"variable {name} was already declared")
+        if node.type is not None:
+            info.declared, info.type = True, self._declared_type(node.type)
+            info.wrong = info.type is None
+        if node.value is not None:
+            self._assign_variable(node, info, node.value)
+        self.scopes[-1][name] = info
+        self.variables[node.variable] = info
+        if info.type is not None:
+            self.types[node.variable] = info.type
+        elif self.final and not info.wrong and not info.used:
+            self.found.warn(node.span, f"{name} is never used")
+
+    def _declared_type(self, node: ast.Type) -> Type | None:
+        kind = self.written_type(node)
+        if kind is not None and not storable(kind):
+            self.error(node, f"a variable cannot have the type '{kind}'")
+            return None
+        return None if kind is not None and self._too_large(node, kind) else kind
+
+    def _too_large(self, node: ast.Node, kind: Type) -> bool:
+        size = size_of(kind)
+        if size > MAX_VALUE_BYTES:
+            self.error(node, f"a value of type '{kind}' has {size} bytes: the limit is {MAX_VALUE_BYTES}")
+        return size > MAX_VALUE_BYTES
+
+    def _assign_variable(self, node: ast.Node, info: VariableInfo, value_node: ast.Expression) -> None:
+        value = self._value_for(value_node, info.name)
+        if value is None:
+            info.wrong |= self.final
+            return
+        if info.declared:
+            if info.type is not None and not self._accepts(info.type, value, value_node):
+                self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+            return
+        merged = value if info.type is None else promote(info.type, value)
+        if merged is None:
+            self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+        else:
+            self._grow(info, merged)
+
+    def _accepts(self, declared: Type, value: Type, node: ast.Expression) -> bool:
+        """Whether a declared type holds every value of the other; a constant's own value decides."""
+        number = self.constant(node)
+        if isinstance(number, int) and not isinstance(number, bool):
+            return fits(number, declared)
+        merged = promote(declared, value)
+        return merged is not None and settle(merged) == settle(declared)
+
+    def _value_for(self, node: ast.Expression, name: str) -> Type | None:
+        """The type of what is assigned to a variable."""
+        value = self.type(node)
+        if isinstance(value, Aggregate):
+            if isinstance(node, ast.Call):
+                usage = FUNCTIONS[node.name].usage
+                self.error(node, f"{node.name}() must be assigned directly to a map", f"usage: {usage}")
+            else:
+                self.error(node, UNREADABLE.format(f"a {value}"), PRINT_IT)
+            return None
+        if isinstance(value, Void):
+            self.error(node, f"this has no value to assign to {name}")
+            return None
+        return None if value is not None and self._too_large(node, value) else value
+
+    # ---- Assignments
+
+    def _do_assign(self, node: ast.Assign) -> None:
+        target = node.target
+        if isinstance(target, ast.Variable):
+            info = self.lookup(target.name)
+            if info is None:
+                info = self.declared.setdefault(node, VariableInfo(target.name, node.span))
+                # The name is not visible in its own first value.
+                self._assign_variable(node, info, node.value)
+                self.scopes[-1][target.name] = info
+            else:
+                self._assign_variable(node, info, node.value)
+            self._note(target, info)
+            return
+        map_info = self.write_map(target)
+        value = self._map_value_of(node.value)
+        if value is not None:
+            self._grow_map(node, map_info, value)
+        self._visit_target(target, map_info)
+
+    def _note(self, target: ast.Variable, info: VariableInfo) -> None:
+        info.used = True
+        self.variables[target] = info
+        if info.type is not None:
+            self.types[target] = info.type
+
+    def _visit_target(self, target: ast.Map | ast.MapEntry, info: MapInfo) -> None:
+        if isinstance(target, ast.MapEntry):
+            self.key(target, info, target.keys)
+        elif info.keyed:
+            self.error(target, SCALAR_USE.format(info.name))
+        else:
+            info.keyed = False
+        if info.value is not None:
+            self.types[target] = info.value
+
+    def _map_value_of(self, node: ast.Expression) -> Type | None:
+        value = self.type(node)
+        if isinstance(value, Aggregate) and not isinstance(node, ast.Call):
+            self.error(node, UNREADABLE.format(f"a {value}"), PRINT_IT)
+            return None
+        if isinstance(value, Void):
+            self.error(node, "this has no value to assign")
+            return None
+        return None if value is not None and self._too_large(node, value) else value
+
+    def _grow_map(self, node: ast.Node, info: MapInfo, value: Type) -> None:
+        merged = value if info.value is None else promote(info.value, value)
+        if merged is None:
+            self.error(node, MISMATCH.format(info.name, value, "map", info.value))
+        else:
+            self._grow(info, merged)
+
+    def _do_assignby(self, node: ast.AssignBy) -> None:
+        target = node.target
+        whole = ast.Binary(node.span, target, node.operator, node.value)
+        if isinstance(target, ast.Variable):
+            info = self.lookup(target.name)
+            self._change_variable(node, whole, target, info)
+            return
+        map_info = self.write_map(target)
+        if map_info.value is None:
+            map_info.value, self.grew = INT64, True
+        if isinstance(map_info.value, Aggregate):
+            self.error(node, f"a {map_info.value} cannot be changed by '{node.operator}='")
+            return
+        result = self.type(whole)
+        if result is not None:
+            self.types[node] = result
+            self._grow_map(node, map_info, result)
+
+    def _change_variable(
+        self, node: ast.AssignBy, whole: ast.Binary, target: ast.Variable, info: VariableInfo | None
+    ) -> None:
+        result = self.type(whole)
+        if result is None or info is None:
+            return
+        self.types[node] = result
+        if info.declared:
+            # `let $x: uint8 = 1; $x += 1` is meant: it wraps as the type says.
+            if info.type is not None and promote(info.type, result) is None:
+                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+        else:
+            merged = promote(info.type, result) if info.type is not None else result
+            if merged is None:
+                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+            else:
+                self._grow(info, merged)
+        self._note(target, info)
