@@ -1,4 +1,4 @@
-"""Callbacks of looping helpers: compiled apart by BCC, put together by runtime.callbacks, run by the kernel."""
+"""Callbacks of looping helpers: compiled apart by BCC, put together by us, run by the kernel."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runtime.callbacks import function_btf, link_program
 pytestmark = pytest.mark.kernel
 
 TEXT = """
+#define NAMED(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + number))
 struct locals { u64 sum; u64 rounds; };
 struct each_call { u32 *key; u64 *value; struct locals *locals; };
 struct loop_call { u64 index; struct locals *locals; };
@@ -37,8 +38,8 @@ int add_round(u64 address)
 int on_begin(void *ctx)
 {
     struct locals all = {};
-    bpf_for_each_map_elem((void *)bpf_pseudo_fd(1, 0xEB700000), (void *)bpf_pseudo_fd(1, 0xEB700001), &all, 0);
-    bpf_loop(23, (void *)bpf_pseudo_fd(1, 0xEB700002), &all, 0);
+    bpf_for_each_map_elem(NAMED(0), NAMED(1), &all, 0);
+    bpf_loop(23, NAMED(2), &all, 0);
     u32 key = 100;
     table.update(&key, &all.sum);
     key = 101;
@@ -62,7 +63,9 @@ def test_callbacks_run_for_each_entry_and_each_round() -> None:
     assert code is not None
     linked = link_program(code, obj, {"table": table}, KINDS)  # type: ignore[arg-type]
     btf, info = function_btf(linked)
-    program = bpfcall.prog_load("raw_tracepoint", linked.insns, "GPL", "on_begin", btf=btf, function_info=info)
+    program = bpfcall.prog_load(
+        "raw_tracepoint", linked.insns, "GPL", "on_begin", btf=btf, function_info=info
+    )  # fmt: skip
     try:
         bpfcall.prog_test_run(program)
         found = {struct.unpack("<I", key)[0]: value for key, value in bpfcall.map_entries(table, 4, 8, 16)}
