@@ -167,5 +167,5 @@ class Plan:
     maps: tuple[Map, ...]
     events: tuple[Event, ...]
     failures: tuple[Failure, ...] = ()
-    named: tuple[str, ...] = ()
     settings: Settings = Settings()
+    named: tuple[str, ...] = ()
