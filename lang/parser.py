@@ -19,7 +19,7 @@ from lang import ast, cachefile
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.literals import parse_integer, parse_string
 from lang.source import Source, Span
-from lang.syntax_errors import explain
+from lang.syntax_errors import NOT_YET, RESERVED, explain
 
 MAX_BYTES = 256 << 10
 MAX_DEPTH = 200
@@ -133,7 +133,16 @@ class _Builder:
     def element(self, meta: Meta, items: list[Any]) -> ast.Element:
         return ast.Element(self.span(meta), items[0], self._integer(self.token_span(items[2]), items[2]))
 
+    def name(self, meta: Meta, items: list[Token]) -> ast.Name:
+        self._refuse_reserved(items[0])
+        return ast.Name(self.span(meta), str(items[0]))
+
+    def _refuse_reserved(self, token: Token) -> None:
+        if token in RESERVED:
+            self.fail(self.token_span(token), NOT_YET.get(str(token), f"unexpected '{token}'"))
+
     def call(self, meta: Meta, items: list[Any]) -> ast.Call:
+        self._refuse_reserved(items[0])
         return ast.Call(self.span(meta), str(items[0]), tuple(items[1:]))
 
     def offset_of(self, meta: Meta, items: list[Any]) -> ast.OffsetOf:
@@ -207,7 +216,7 @@ _PLAIN = {
     "predicate": ast.Predicate, "assign": ast.Assign, "evaluate": ast.Evaluate, "unroll": ast.Unroll,
     "binary": ast.Binary, "unary": ast.Unary, "cast": ast.Cast, "step_before": ast.StepBefore,
     "step_after": ast.StepAfter, "index": ast.Index, "size_of": ast.SizeOf, "group": ast.Group,
-    "variable": ast.Variable, "map": ast.Map, "name": ast.Name,
+    "variable": ast.Variable, "map": ast.Map,
 }  # fmt: skip
 for _rule, _class in _PLAIN.items():
     setattr(_Builder, _rule, _plain(_class))
@@ -275,16 +284,12 @@ def _refuse_deep(script: ast.Script) -> None:
 
 
 def _syntax_error(source: Source, wrong: UnexpectedInput) -> Diagnostic:
+    end = len(source.text.rstrip())
     if isinstance(wrong, UnexpectedToken):
-        token, expected = wrong.token, set(wrong.accepts or wrong.expected)
-        if token.type == "$END":
-            end = len(source.text.rstrip())
-            return explain(Span(source, end, end), "", expected)
-        start = token.start_pos or 0
-        return explain(Span(source, start, start + len(token)), str(token), expected)
+        expected = set(wrong.accepts or wrong.expected)
+        at = end if wrong.token.type == "$END" else wrong.token.start_pos or 0
+        return explain(source, at, expected)
     if isinstance(wrong, UnexpectedEOF):
-        end = len(source.text.rstrip())
-        return explain(Span(source, end, end), "", set(wrong.expected))
-    at = wrong.pos_in_stream or 0  # type: ignore[redundant-expr]
+        return explain(source, end, set(wrong.expected))
     allowed = set(wrong.allowed or ()) if isinstance(wrong, UnexpectedCharacters) else set()
-    return explain(Span(source, at, at + 1), source.text[at : at + 1], allowed)
+    return explain(source, wrong.pos_in_stream or 0, allowed)  # type: ignore[redundant-expr]
