@@ -173,12 +173,45 @@ class Ternary(Node):
     otherwise: Expression
 
 
+# ---- Values made of statements
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class IfValue(Node):
+    """`if c { a } else { b }` where a value is wanted."""
+
+    condition: Expression
+    then: Block
+    otherwise: Block | IfValue
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Comptime(Node):
+    operand: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TypeOf(Node):
+    operand: Type | Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NamedArgument(Node):
+    """`NAME = value` in a call."""
+
+    name: str
+    value: Expression
+
+
 # ---- Statements
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Block(Node):
+    """Statements; with `has_value` the last is an expression whose value is the block's."""
+
     statements: tuple[Statement, ...]
+    has_value: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -225,8 +258,43 @@ class Unroll(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class While(Node):
+    condition: Expression
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ForRange(Node):
+    """`for $i : first..last`: without the last."""
+
+    variable: Variable
+    first: Expression
+    last: Expression
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ForMap(Node):
+    """`for $kv : @map`: each entry as a tuple (key, value)."""
+
+    variable: Variable
+    map: Map
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Return(Node):
     value: Expression | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Break(Node):
+    pass
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Continue(Node):
+    pass
 
 
 # ---- Probes and the script
@@ -234,12 +302,17 @@ class Return(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AttachPoint(Node):
-    """`provider:part:part` as written; `part_spans` run beside `parts`."""
+    """`provider:part:part` as written; `part_spans` run beside `parts`.
+
+    `A || B || C` is A with the alternatives B and C; `A?` is optional.
+    """
 
     provider: str
     provider_span: Span
     parts: tuple[str, ...]
     part_spans: tuple[Span, ...]
+    alternatives: tuple[AttachPoint, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -276,10 +349,53 @@ class Declaration(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Macro(Node):
+    """`macro name($v, @m, word) { … }`: the parameters are variables, maps and names."""
+
+    name: str
+    parameters: tuple[Variable | Map | Name, ...]
+    body: Block
+
+
+# ---- The C part
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CMember(Node):
+    """`type name[length] : bits` of a struct: `kind` is a written type, or a struct defined in place."""
+
+    kind: Type | CStruct
+    name: str
+    lengths: tuple[Expression, ...]
+    bits: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CStruct(Node):
+    tag: str  # struct or union
+    name: str  # empty where it has none
+    members: tuple[CMember, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CConstant(Node):
+    name: str
+    value: Expression | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CEnum(Node):
+    name: str  # empty where it has none
+    constants: tuple[CConstant, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Script(Node):
     config: Config | None
     declarations: tuple[Declaration, ...]
     probes: tuple[Probe, ...]
+    definitions: tuple[CStruct | CEnum, ...] = ()
+    macros: tuple[Macro, ...] = ()
 
 
 Target = Variable | Map | MapEntry
@@ -308,8 +424,28 @@ Expression = (
     | Unary
     | Binary
     | Ternary
+    | IfValue
+    | Comptime
+    | TypeOf
+    | NamedArgument
+    | Block
 )
-Statement = Block | Let | Assign | AssignBy | Discard | Evaluate | IfStatement | Unroll | Return
+Statement = (
+    Block
+    | Let
+    | Assign
+    | AssignBy
+    | Discard
+    | Evaluate
+    | IfStatement
+    | Unroll
+    | While
+    | ForRange
+    | ForMap
+    | Return
+    | Break
+    | Continue
+)
 
 
 def children(node: Node) -> Iterator[Node]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from typing import Any, NoReturn
@@ -16,8 +18,10 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from lark.tree import Meta
 
 from lang import ast, cachefile
-from lang.diagnostics import Diagnostic, ScriptError
+from lang.diagnostics import Diagnostic, Diagnostics, ScriptError
 from lang.literals import parse_integer, parse_string
+from lang.macros import expand_macros
+from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
 
@@ -56,7 +60,7 @@ class _Builder:
         configs = [item for item in items if isinstance(item, ast.Config)]
         if len(configs) > 1:
             self.fail(configs[1].span, "duplicate config block")
-        first = next((item for item in items if not isinstance(item, ast.Config)), None)
+        first = next((item for item in items if isinstance(item, ast.Probe | ast.Macro)), None)
         if configs and first is not None and first.span.start < configs[0].span.start:
             self.fail(configs[0].span, "config must appear before probes and functions")
         return ast.Script(
@@ -64,7 +68,88 @@ class _Builder:
             configs[0] if configs else None,
             tuple(item for item in items if isinstance(item, ast.Declaration)),
             tuple(item for item in items if isinstance(item, ast.Probe)),
+            self._c_part(items),
+            tuple(item for item in items if isinstance(item, ast.Macro)),
         )
+
+    def _c_part(self, items: list[Any]) -> tuple[ast.CStruct | ast.CEnum, ...]:
+        late = False
+        for item in items:
+            c_part = isinstance(item, ast.CStruct | ast.CEnum)
+            if c_part and late:
+                self.fail(item.span, "C definitions must appear before probes and functions")
+            late |= not c_part
+        return tuple(item for item in items if isinstance(item, ast.CStruct | ast.CEnum))
+
+    def value(self, meta: Meta, items: list[Any]) -> Any:
+        return items[0]
+
+    # ---- The C part
+
+    def c_definition(self, meta: Meta, items: list[Any]) -> Any:
+        return items[0]
+
+    def c_struct(self, meta: Meta, items: list[Any]) -> ast.CStruct:
+        return ast.CStruct(self.span(meta), str(items[0]), str(items[1]), items[2])
+
+    def c_inner(self, meta: Meta, items: list[Any]) -> ast.CStruct:
+        name = str(items[1]) if len(items) == 3 else ""
+        return ast.CStruct(self.span(meta), str(items[0]), name, items[-1])
+
+    def c_enum(self, meta: Meta, items: list[Any]) -> ast.CEnum:
+        return ast.CEnum(self.span(meta), str(items[1]) if len(items) == 3 else "", items[-1])
+
+    def c_constants(self, meta: Meta, items: list[Any]) -> tuple[ast.CConstant, ...]:
+        return tuple(items)
+
+    def c_constant(self, meta: Meta, items: list[Any]) -> ast.CConstant:
+        return ast.CConstant(self.span(meta), str(items[0]), items[1] if len(items) > 1 else None)
+
+    def c_members(self, meta: Meta, items: list[Any]) -> tuple[ast.CMember, ...]:
+        return tuple(member for group in items for member in group)
+
+    def c_member(self, meta: Meta, items: list[Any]) -> list[ast.CMember]:
+        """One line of a struct: a base type and its declarators; the first one's name ends the base's words."""
+        span = self.span(meta)
+        if isinstance(items[0], ast.CStruct):
+            kind: ast.Type | ast.CStruct = items[0]
+            declarators = items[1:] or [(0, "", (), 0)]
+            return [ast.CMember(span, kind, name, lengths, bits) for _, name, lengths, bits in declarators]
+        words = [str(item) for item in items if isinstance(item, Token)]
+        tag = words.pop(0) if words[0] in ("struct", "union", "enum") else ""
+        tail, *others = [item for item in items if isinstance(item, tuple)]
+        stars, name, lengths, bits = tail
+        if not name:
+            if len(words) < 2:
+                self.fail(span, "this member has no name or no type")
+            name = words.pop()
+        base = " ".join(words)
+        return [
+            ast.CMember(span, ast.Type(span, tag, base, (0,) * count), called, sizes, width)
+            for count, called, sizes, width in [(stars, name, lengths, bits), *others]
+        ]
+
+    def c_tail(self, meta: Meta, items: list[Any]) -> tuple[int, str, tuple[Any, ...], int]:
+        return self.c_declarator(meta, items)
+
+    def c_declarator(self, meta: Meta, items: list[Any]) -> tuple[int, str, tuple[Any, ...], int]:
+        tokens = [item for item in items if isinstance(item, Token)]
+        stars = sum(item.type == "STAR" for item in tokens)
+        name = next((str(item) for item in tokens if item.type == "NAME"), "")
+        width = next((item for item in tokens if item.type == "INTEGER"), None)
+        bits = self._integer(self.token_span(width), width) if width is not None else 0
+        return stars, name, tuple(item for item in items if isinstance(item, ast.Node)), bits
+
+    # ---- Macros
+
+    def macro(self, meta: Meta, items: list[Any]) -> ast.Macro:
+        name, *parameters, body = items
+        return ast.Macro(self.span(meta), str(name), tuple(parameters), body)
+
+    def macro_parameter(self, meta: Meta, items: list[Token]) -> ast.Variable | ast.Map | ast.Name:
+        token = items[0]
+        node = {"VARIABLE": ast.Variable, "MAP": ast.Map, "NAME": ast.Name}[token.type]
+        return node(self.span(meta), str(token))  # type: ignore[no-any-return]
 
     def config(self, meta: Meta, items: list[Any]) -> ast.Config:
         return ast.Config(self.span(meta), tuple(items))
@@ -89,7 +174,14 @@ class _Builder:
     def attach_points(self, meta: Meta, items: list[Any]) -> tuple[ast.AttachPoint, ...]:
         return tuple(items)
 
-    def attach_point(self, meta: Meta, items: list[Token]) -> ast.AttachPoint:
+    def attach_point(self, meta: Meta, items: list[Any]) -> ast.AttachPoint:
+        first, *others = [item for item in items if isinstance(item, ast.AttachPoint)]
+        optional = isinstance(items[-1], Token) and items[-1].type == "QUESTION"
+        if not others and not optional:
+            return first
+        return replace(first, span=self.span(meta), alternatives=tuple(others), optional=optional)
+
+    def attach_choice(self, meta: Meta, items: list[Token]) -> ast.AttachPoint:
         provider, *rest = items
         parts: list[tuple[str, Span]] = []
         for before, token in zip(items, rest, strict=False):
@@ -104,12 +196,53 @@ class _Builder:
         names, spans = tuple(item[0] for item in parts), tuple(item[1] for item in parts)
         return ast.AttachPoint(self.span(meta), str(provider), self.token_span(provider), names, spans)
 
+    def block(self, meta: Meta, items: list[Any]) -> ast.Block:
+        span = self.span(meta)
+        last = items[-1] if items else None
+        if isinstance(last, ast.IfStatement) and _is_value(last):
+            # `if … else …` at the end, with values in all branches, is the block's value.
+            items = [*items[:-1], ast.Evaluate(last.span, _as_value(last))]
+            return ast.Block(span, tuple(items), True)
+        # The grammar keeps no semicolons: whether one follows the last expression is in the text.
+        open_end = isinstance(last, ast.Evaluate) and not self._semicolon_after(last.span.end, span.end)
+        return ast.Block(span, tuple(items), open_end)
+
+    def _semicolon_after(self, start: int, end: int) -> bool:
+        rest = re.sub(r"//[^\n]*|/\*.*?\*/", "", self.source.text[start:end], flags=re.DOTALL)
+        return rest.lstrip().startswith(";")
+
+    def while_(self, meta: Meta, items: list[Any]) -> ast.While:
+        return ast.While(self.span(meta), items[0], items[1])
+
+    def for_range(self, meta: Meta, items: list[Any]) -> ast.ForRange:
+        variable, (first, last), body = items
+        return ast.ForRange(self.span(meta), variable, first, last, body)
+
+    def range(self, meta: Meta, items: list[Any]) -> tuple[Any, Any]:
+        return items[0], items[1]
+
+    def named_argument(self, meta: Meta, items: list[Any]) -> ast.NamedArgument:
+        token = items[0]
+        name = self._string(self.token_span(token), token) if token.type == "STRING" else str(token)
+        return ast.NamedArgument(self.span(meta), name, items[1])
+
     def let(self, meta: Meta, items: list[Any]) -> ast.Let:
-        kind = next((item for item in items if isinstance(item, ast.Type)), None)
+        kind = next((item for item in items[1:2] if isinstance(item, ast.Type | ast.TypeOf)), None)
         value = items[-1] if len(items) > 1 and items[-1] is not kind else None
         return ast.Let(self.span(meta), items[0], kind, value)
 
+    def assign(self, meta: Meta, items: list[Any]) -> ast.Assign:
+        self._refuse_target(items[0])
+        return ast.Assign(self.span(meta), items[0], items[1])
+
+    def _refuse_target(self, node: ast.Node) -> None:
+        if not isinstance(node, ast.Variable | ast.Map | ast.MapEntry):
+            message = f"cannot assign to '{node.span.text[:40]}'"
+            hint = "'==' compares; only $variables and @maps can be assigned to"
+            raise ScriptError([Diagnostic("error", node.span, message, (hint,))])
+
     def assign_by(self, meta: Meta, items: list[Any]) -> ast.AssignBy:
+        self._refuse_target(items[0])
         return ast.AssignBy(self.span(meta), items[0], str(items[1])[:-1], items[2])
 
     def discard(self, meta: Meta, items: list[Any]) -> ast.Discard:
@@ -124,7 +257,7 @@ class _Builder:
         return ast.IfStatement(self.span(meta), items[0], items[1], items[2] if len(items) > 2 else None)
 
     def ternary(self, meta: Meta, items: list[Any]) -> ast.Ternary:
-        then = items[1] if len(items) == 3 else None
+        then = items[2] if len(items) == 4 else None
         return ast.Ternary(self.span(meta), items[0], then, items[-1])
 
     def member(self, meta: Meta, items: list[Any]) -> ast.Member:
@@ -146,7 +279,7 @@ class _Builder:
         return ast.Call(self.span(meta), str(items[0]), tuple(items[1:]))
 
     def offset_of(self, meta: Meta, items: list[Any]) -> ast.OffsetOf:
-        names = tuple(str(item) for item in items[1:] if item.type == "NAME")
+        names = tuple(str(item) for item in items[1:] if isinstance(item, Token) and item.type == "NAME")
         return ast.OffsetOf(self.span(meta), items[0], names)
 
     def record(self, meta: Meta, items: list[Any]) -> ast.Record:
@@ -213,14 +346,15 @@ def _gathering(node: type[Any]) -> Callable[[_Builder, Meta, list[Any]], ast.Nod
 
 
 _PLAIN = {
-    "predicate": ast.Predicate, "assign": ast.Assign, "evaluate": ast.Evaluate, "unroll": ast.Unroll,
+    "predicate": ast.Predicate, "evaluate": ast.Evaluate, "unroll": ast.Unroll,
     "binary": ast.Binary, "unary": ast.Unary, "cast": ast.Cast, "step_before": ast.StepBefore,
     "step_after": ast.StepAfter, "index": ast.Index, "size_of": ast.SizeOf, "group": ast.Group,
-    "variable": ast.Variable, "map": ast.Map,
+    "variable": ast.Variable, "map": ast.Map, "for_map": ast.ForMap, "if_value": ast.IfValue,
+    "comptime": ast.Comptime, "typeof": ast.TypeOf, "break": ast.Break, "continue": ast.Continue,
 }  # fmt: skip
 for _rule, _class in _PLAIN.items():
     setattr(_Builder, _rule, _plain(_class))
-setattr(_Builder, "block", _gathering(ast.Block))  # noqa: B010
+setattr(_Builder, "while", _Builder.while_)  # noqa: B010
 setattr(_Builder, "tuple", _gathering(ast.Tuple))  # noqa: B010
 
 
@@ -231,6 +365,21 @@ def _return(self: _Builder, meta: Meta, items: list[Any]) -> ast.Return:
 setattr(_Builder, "return", _return)
 
 
+def _is_value(node: ast.IfStatement) -> bool:
+    """Whether an if statement has a value in every branch."""
+    other = node.otherwise
+    if not node.then.has_value or other is None:
+        return False
+    return _is_value(other) if isinstance(other, ast.IfStatement) else other.has_value
+
+
+def _as_value(node: ast.IfStatement) -> ast.IfValue:
+    other = node.otherwise
+    assert other is not None
+    otherwise = _as_value(other) if isinstance(other, ast.IfStatement) else other
+    return ast.IfValue(node.span, node.condition, node.then, otherwise)
+
+
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
     """The parser; its tables (0.2 s to make) are kept in the cache."""
@@ -239,7 +388,7 @@ def _parser() -> Lark:
     stored = cachefile.load("parser", key)
     if stored is not None:
         return Lark.load(io.BytesIO(stored))
-    parser = Lark(text, parser="lalr", start="script", propagate_positions=True, maybe_placeholders=False)
+    parser = Lark(text, parser="lalr", start=["script", "value"], propagate_positions=True, maybe_placeholders=False)
     tables = io.BytesIO()
     parser.save(tables)
     cachefile.store("parser", key, tables.getvalue())
@@ -247,15 +396,35 @@ def _parser() -> Lark:
 
 
 def parse(source: Source) -> ast.Script:
-    """The script's tree. Raises ScriptError for what is no script."""
+    """The script's tree, macros and #define names expanded. Raises ScriptError for what is no script."""
     _refuse_unreadable(source)
+    found = Diagnostics()
+    prepared = preprocess(source, found)
+    found.raise_errors()
     try:
-        tree = _parser().parse(source.text)
+        tree = _parser().parse(prepared.text, start="script")
     except UnexpectedInput as wrong:
         raise ScriptError([_syntax_error(source, wrong)]) from None
     script: ast.Script = _Builder(source).build(tree)
     _refuse_deep(script)
+    script = expand_macros(script, {name: _define_value(item) for name, item in prepared.defines.items()})
+    _refuse_deep(script)
     return script
+
+
+def _define_value(define: Define) -> ast.Expression | None:
+    """The expression that a #define stands for; None for one without a value, or that is no expression."""
+    at = define.span.source.text.find(define.text, define.span.start)
+    if not define.text or at < 0:
+        return None
+    # Blanks in front keep the positions of the script.
+    source = define.span.source
+    try:
+        tree = _parser().parse(" " * at + define.text, start="value")
+        node: ast.Expression = _Builder(source).build(tree)
+    except (UnexpectedInput, ScriptError):
+        return None
+    return node
 
 
 def _refuse_unreadable(source: Source) -> None:

@@ -1,0 +1,148 @@
+"""A script with macros and #define names → the script without: each use is replaced by its expansion.
+
+A macro's call becomes a block whose variables are renamed, so that they cannot meet the caller's. Its
+parameters are the caller's own: `$v` a variable, `@m` a map, a bare name any expression, evaluated at each use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from lang import ast
+from lang.diagnostics import Diagnostic, ScriptError
+from lang.source import Span
+
+MAX_EXPANSIONS = 10_000
+
+
+def expand_macros(script: ast.Script, defines: Mapping[str, ast.Expression | None]) -> ast.Script:
+    """Expand all uses. Raises ScriptError for a wrong call, recursion, or a map that was not passed."""
+    if not script.macros and not defines:
+        return script
+    expander = _Expander(script.macros, defines)
+    probes = tuple(expander.node(probe, _Frame()) for probe in script.probes)
+    return ast.Script(
+        script.span, script.config, script.declarations, probes, script.definitions, script.macros
+    )
+
+
+class _Frame:
+    """What names mean inside one expansion: nothing special outside of macros."""
+
+    def __init__(self, suffix: str = "", open_macros: tuple[str, ...] = ()) -> None:
+        self.suffix = suffix  # of the macro's own variables
+        self.open = open_macros
+        self.variables: dict[str, str] = {}
+        self.maps: dict[str, ast.Map] = {}
+        self.values: dict[str, tuple[ast.Expression, _Frame]] = {}
+
+
+class _Expander:
+    def __init__(self, macros: tuple[ast.Macro, ...], defines: Mapping[str, ast.Expression | None]) -> None:
+        self._macros: dict[str, list[ast.Macro]] = {}
+        for macro in macros:
+            self._macros.setdefault(macro.name, []).append(macro)
+        self._defines = defines
+        self._count = 0
+
+    def fail(self, span: Span, message: str, *hints: str) -> ScriptError:
+        return ScriptError([Diagnostic("error", span, message, hints)])
+
+    def node(self, node: Any, frame: _Frame) -> Any:
+        """The node with everything below it expanded; new nodes throughout, as types are kept by node."""
+        match node:
+            case ast.Variable(span, name):
+                return ast.Variable(span, frame.variables.get(name, name + frame.suffix))
+            case ast.Map(span, name):
+                return self._map(node, frame)
+            case ast.Name(span, name):
+                return self._name(node, frame)
+            case ast.Call(_, name, arguments) if name in self._macros:
+                return self._call(node, name, arguments, frame)
+            case ast.Return() | ast.Break() | ast.Continue() if frame.open:
+                word = type(node).__name__.lower()
+                raise self.fail(node.span, f"'{word}' cannot leave a macro")
+        return self._rebuilt(node, frame)
+
+    def _rebuilt(self, node: Any, frame: _Frame) -> Any:
+        values = []
+        for item in fields(node):
+            value = getattr(node, item.name)
+            if isinstance(value, ast.Node):
+                value = self.node(value, frame)
+            elif isinstance(value, tuple) and value and isinstance(value[0], ast.Node):
+                value = tuple(self.node(entry, frame) for entry in value)
+            values.append(value)
+        return type(node)(*values)
+
+    def _map(self, node: ast.Map, frame: _Frame) -> ast.Map:
+        if node.name in frame.maps:
+            return ast.Map(node.span, frame.maps[node.name].name)
+        if frame.open:
+            hint = f"pass it: macro {frame.open[-1]}({node.name}, …)"
+            raise self.fail(node.span, f"unhygienic access to map {node.name}", hint)
+        return ast.Map(node.span, node.name)
+
+    def _name(self, node: ast.Name, frame: _Frame) -> Any:
+        if node.name in frame.values:
+            value, outer = frame.values[node.name]
+            return self.node(value, outer)
+        value_or_none = self._defines.get(node.name)
+        if value_or_none is not None:
+            self._spend(node.span)
+            return ast.Group(node.span, self.node(value_or_none, _Frame()))
+        if node.name in self._macros:
+            return self._call(node, node.name, (), frame)
+        return ast.Name(node.span, node.name)
+
+    def _spend(self, span: Span) -> None:
+        self._count += 1
+        if self._count > MAX_EXPANSIONS:
+            raise self.fail(span, f"more than {MAX_EXPANSIONS} macro expansions")
+
+    def _call(
+        self, node: ast.Call | ast.Name, name: str, arguments: tuple[ast.Expression, ...], frame: _Frame
+    ) -> ast.Block:
+        macro = self._choose(node, name, arguments)
+        if name in frame.open:
+            chain = " → ".join((*frame.open, name))
+            raise self.fail(node.span, f"macro '{name}' expands itself: {chain}")
+        self._spend(node.span)
+        inner = _Frame(f"·{self._count}", (*frame.open, name))
+        for parameter, given in zip(macro.parameters, arguments, strict=True):
+            self._bind(inner, parameter, given, frame)
+        body = self._rebuilt(macro.body, inner)
+        return ast.Block(node.span, body.statements, body.has_value)
+
+    def _choose(self, node: ast.Node, name: str, arguments: tuple[ast.Expression, ...]) -> ast.Macro:
+        """The macro of this name whose parameters the arguments fit; of several, the most particular."""
+        found = [macro for macro in self._macros[name] if _fits(macro, arguments)]
+        if found:
+            return max(found, key=lambda macro: sum(not isinstance(p, ast.Name) for p in macro.parameters))
+        forms = [
+            f"{name}({', '.join(parameter.name for parameter in macro.parameters)})"
+            for macro in self._macros[name]
+        ]
+        raise self.fail(node.span, f"call to macro '{name}' has the wrong arguments", "write " + " or ".join(forms))
+
+    def _bind(
+        self, inner: _Frame, parameter: ast.Variable | ast.Map | ast.Name, given: ast.Expression, outer: _Frame
+    ) -> None:
+        if isinstance(parameter, ast.Variable):
+            bound = self.node(given, outer)
+            inner.variables[parameter.name] = bound.name
+        elif isinstance(parameter, ast.Map):
+            inner.maps[parameter.name] = self._map(given, outer)  # type: ignore[arg-type]
+        else:
+            inner.values[parameter.name] = (given, outer)
+
+
+def _fits(macro: ast.Macro, arguments: tuple[ast.Expression, ...]) -> bool:
+    if len(macro.parameters) != len(arguments):
+        return False
+    pairs = zip(macro.parameters, arguments, strict=True)
+    return all(isinstance(parameter, ast.Name) or type(parameter) is type(given) for parameter, given in pairs)
+
+
