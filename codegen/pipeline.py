@@ -44,5 +44,5 @@ def compile_script(
         sys.setrecursionlimit(_RECURSION)
     script = parse(source)
     result = check(script, machine, parameters, environment, pid)
-    lowered = lower(result.checked, machine)
+    lowered = lower(result.checked, result.checked.machine)
     return Compiled(script, result.checked, lowered.plan, emit(lowered.unit), result.warnings)

@@ -76,7 +76,7 @@ class SizeOf(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OffsetOf(Node):
-    type: Type
+    type: Type | Expression
     path: tuple[str, ...]
 
 
@@ -147,7 +147,7 @@ class StepAfter(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cast(Node):
-    type: Type
+    type: Type | TypeOf
     operand: Expression
 
 
@@ -217,7 +217,7 @@ class Block(Node):
 @dataclass(frozen=True, eq=False, slots=True)
 class Let(Node):
     variable: Variable
-    type: Type | None
+    type: Type | TypeOf | None
     value: Expression | None
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lang import ast
+from lang.cdefs import with_definitions
 from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
 from lang.convert import settle
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
+from lang.fold import fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
 from lang.probes import expand_attach_point
@@ -63,6 +65,8 @@ def check(
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
         )
+    machine = with_definitions(machine, script.definitions, lambda node: fold(node, parameters, _unknown), found)
+    found.raise_errors()
     drafts = _expand(script, machine, parameters, settings, found, pid)
     found.raise_errors()
     if not drafts:
@@ -73,8 +77,12 @@ def check(
     found.raise_errors()
     bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
     return Result(
-        Checked(script, bodies, checker.maps, settings, parameters, checker.sizes, pid), found.warnings
+        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid), found.warnings
     )
+
+
+def _unknown(node: ast.Expression) -> None:
+    return None
 
 
 def _expand(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lang import ast
 from lang.fold import Constant, fold
-from lang.machine import Field, Parameter
+from lang.machine import Field, Machine, Parameter
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type
@@ -84,13 +84,19 @@ class Checked:
     """A script that this machine can run: what the lowering needs, nothing of the kernel behind it."""
 
     script: ast.Script
+    machine: Machine  # with the script's own types
     bodies: tuple[Body, ...]
     maps: Mapping[str, MapInfo]
     settings: Settings
     parameters: tuple[str, ...]
-    sizes: Mapping[ast.Node, int]  # of sizeof and offsetof
+    sizes: Mapping[ast.Node, int]  # of sizeof, offsetof, exists() and the side that ?? takes
     pid: int  # of -p; 0 without
 
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a constant expression; None for what is known at run time only."""
         return fold(node, self.parameters, self.sizes.get)
+
+    def live_branch(self, condition: ast.Expression) -> bool | None:
+        """True or False where the condition is constant: only that branch is part of the program."""
+        value = self.constant(condition)
+        return bool(value) if isinstance(value, int) else None

@@ -188,3 +188,10 @@ def value_type(kind: Type, space: Space) -> Type:
 
 def is_char_array(kind: Type) -> bool:
     return isinstance(kind, Array) and isinstance(kind.of, Int) and kind.of.spelling == "char"
+
+
+def castable(kind: Type) -> Type:
+    """What reading an aggregation in a probe gives: an integer, except for those with several numbers."""
+    if isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "min", "max", "avg"):
+        return Int(64, kind.signed)
+    return kind

@@ -8,7 +8,7 @@ from lang import ast
 from lang.literals import parse_integer
 
 Constant = int | str | bool
-Layout = Callable[[ast.SizeOf | ast.OffsetOf], int | None]
+Special = Callable[[ast.Expression], int | str | bool | None]
 _ALL = (1 << 64) - 1
 
 _FOLD: dict[str, Callable[[int, int], int]] = {
@@ -26,7 +26,7 @@ def parameter_value(text: str) -> int | str:
         return text
 
 
-def fold(node: ast.Expression, parameters: tuple[str, ...], layout: Layout) -> Constant | None:
+def fold(node: ast.Expression, parameters: tuple[str, ...], special: Special) -> Constant | None:
     """The value of a constant expression; None for what is known at run time only."""
     match node:
         case ast.Integer(_, value) | ast.String(_, value) | ast.Boolean(_, value):
@@ -36,16 +36,18 @@ def fold(node: ast.Expression, parameters: tuple[str, ...], layout: Layout) -> C
         case ast.ParameterCount():
             return len(parameters)
         case ast.Group(_, inner):
-            return fold(inner, parameters, layout)
+            return fold(inner, parameters, special)
         case ast.Unary(_, operator, operand):
-            return _fold_unary(operator, fold(operand, parameters, layout))
+            return _fold_unary(operator, fold(operand, parameters, special))
         case ast.Binary(_, left, operator, right):
-            first = fold(left, parameters, layout)
+            first = fold(left, parameters, special)
             if first is None:
                 return None
-            return _fold_binary(first, operator, fold(right, parameters, layout))
-        case ast.SizeOf() | ast.OffsetOf():
-            return layout(node)
+            return _fold_binary(first, operator, fold(right, parameters, special))
+        case ast.Comptime(_, operand):
+            return fold(operand, parameters, special)
+        case ast.SizeOf() | ast.OffsetOf() | ast.Call(_, "exists"):
+            return special(node)
     return None
 
 
@@ -62,7 +64,28 @@ def _fold_unary(operator: str, value: Constant | None) -> int | bool | None:
     return None
 
 
-def _fold_binary(left: Constant | None, operator: str, right: Constant | None) -> int | str | None:
+_COMPARE: dict[str, Callable[[Constant, Constant], bool]] = {
+    "==": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: int(a) < int(b),
+    ">": lambda a, b: int(a) > int(b), "<=": lambda a, b: int(a) <= int(b), ">=": lambda a, b: int(a) >= int(b),
+}  # fmt: skip
+
+
+def _fold_condition(left: Constant, operator: str, right: Constant | None) -> bool | None:
+    """Comparisons of constants of one kind, and logic, which one side may decide."""
+    if operator in ("&&", "||"):
+        if isinstance(left, int) and bool(left) == (operator == "||"):
+            return bool(left)
+        return bool(right) if isinstance(left, int) and isinstance(right, int) else None
+    if right is None or isinstance(left, str) != isinstance(right, str):
+        return None
+    if isinstance(left, str) and operator not in ("==", "!="):
+        return None
+    return _COMPARE[operator](left, right)
+
+
+def _fold_binary(left: Constant | None, operator: str, right: Constant | None) -> Constant | None:
+    if left is not None and (operator in _COMPARE or operator in ("&&", "||")):
+        return _fold_condition(left, operator, right)
     if isinstance(left, str) and operator == "+":
         if isinstance(right, str):
             return left + right

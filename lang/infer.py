@@ -9,12 +9,12 @@ from __future__ import annotations
 from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
-from lang.convert import as_int, is_flexible, literal_type, promote
+from lang.convert import as_int, castable, is_flexible, literal_type, promote
 from lang.diagnostics import nearest
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
-from lang.types import BOOL, INT64, UINT64, Int, Record, Tuple, Type
+from lang.types import BOOL, INT64, UINT64, Aggregate, Int, Record, Tuple, Type
 
 _WRITTEN_DIFFERENTLY = {
     "kretval": "retval", "probefunc": "func", "ppid": "curtask.real_parent.tgid", "cgroupid": "cgroup",
@@ -53,6 +53,8 @@ class Inference(Operators):
         name = node.name
         builtin = find_builtin(name)
         if builtin is not None:
+            if self.refuse_in_loop(node, name):
+                return None
             refused = refusal(builtin, self.scene)
             if refused:
                 self.error(node, refused)
@@ -116,7 +118,7 @@ class Inference(Operators):
             known = [name for name in self.maps if name != node.name]
             self.error(node, f"undefined map: {node.name}", *nearest(node.name, known))
             return None
-        return info.value
+        return castable(info.value) if info.value is not None else None
 
     # ---- Tuples, steps, calls
 
@@ -151,6 +153,9 @@ class Inference(Operators):
         if kind is None or info is None:
             return None
         integer = as_int(kind)
+        if isinstance(info, MapInfo) and isinstance(info.value, Aggregate):
+            self.error(target, f"a {info.value} cannot be changed by '{operator}'")
+            return None
         if not isinstance(kind, Int) or integer is None:
             self.error(target, f"the operator '{operator}' cannot be applied to '{kind}'")
             return None
@@ -189,6 +194,8 @@ class Inference(Operators):
             for item in node.arguments:
                 self.type(item)
             self.error(node, f"unknown function: '{node.name}'", *nearest(node.name, FUNCTIONS))
+            return None
+        if self.refuse_in_loop(node, node.name):
             return None
         wrong = function.count_error(len(node.arguments))
         if wrong:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lang import ast
-from lang.convert import as_int, is_char_array, value_type
+from lang.convert import as_int, is_char_array, settle, value_type
 from lang.diagnostics import nearest
 from lang.infer_base import InferenceBase
 from lang.machine import Field
@@ -43,7 +43,9 @@ class Access(InferenceBase):
     # ---- The probe's arguments
 
     def refuse_args(self, node: ast.Node) -> bool:
-        """Whether this probe has no `args`; reports it."""
+        """Whether this probe has no `args` here; reports it."""
+        if self.refuse_in_loop(node, "args"):
+            return True
         kind = self.scene.kind
         if kind.args:
             return False
@@ -187,12 +189,17 @@ class Access(InferenceBase):
 
     # ---- Types as written, sizes and offsets
 
-    def written_type(self, node: ast.Type, space: Space = "kernel") -> Type | None:
+    def written_type(self, node: ast.Type | ast.TypeOf, space: Space = "kernel") -> Type | None:
         """The type that was written; reports unknown names."""
+        if isinstance(node, ast.TypeOf):
+            if isinstance(node.operand, ast.Type):
+                return self.written_type(node.operand, space)
+            kind = self.type(node.operand)
+            return settle(kind) if kind is not None else None
         suffixes = list(node.suffixes)
         if node.name in _SIZED and not node.tag:
             size = suffixes.pop(0) if suffixes and suffixes[0] else self.settings.max_strlen
-            kind: Type | None = _SIZED[node.name](size)
+            kind = _SIZED[node.name](size)
         else:
             kind = self._named_type(node)
         for suffix in suffixes if kind is not None else ():
@@ -240,10 +247,6 @@ class Access(InferenceBase):
             kind, offset, path = field.type, offset + field.offset, f"{path}.{name}"
         self.sizes[node] = offset
         return UINT64
-
-    def layout_constant(self, node: ast.SizeOf | ast.OffsetOf) -> int | None:
-        """The value of sizeof or offsetof, if it is known yet."""
-        return self.sizes.get(node)
 
 
 def _close_or_all(name: str, names: Sequence[str]) -> tuple[str, ...]:

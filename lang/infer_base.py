@@ -82,14 +82,26 @@ class InferenceBase:
 
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a constant expression; None for what is known at run time only."""
-        return fold(node, self.parameters, self.layout_constant)
+        return fold(node, self.parameters, self.special_constant)
 
     def given(self, parameter: ast.Parameter) -> bool:
         """Whether the command line gave this parameter."""
         return parameter.number <= len(self.parameters)
 
-    def layout_constant(self, node: ast.SizeOf | ast.OffsetOf) -> int | None:
-        """The value of sizeof or offsetof, if it is known yet."""
+    def special_constant(self, node: ast.Expression) -> Constant | None:
+        """The value of sizeof, offsetof or exists(), if it is known yet."""
+        raise NotImplementedError
+
+    def refuse_in_loop(self, node: ast.Node, name: str) -> bool:
+        """Report a builtin that a loop's body cannot have."""
+        raise NotImplementedError
+
+    def coalesce(self, node: ast.Binary) -> Type | None:
+        """The type of `a ?? b`."""
+        raise NotImplementedError
+
+    def live_branch(self, condition: ast.Expression) -> bool | None:
+        """Which branch a constant condition leaves."""
         raise NotImplementedError
 
     def condition(self, node: ast.Expression, kind: Type | None) -> bool:

@@ -72,6 +72,8 @@ class Operators(Access):
         return Str(size)
 
     def _binary(self, node: ast.Binary) -> Type | None:
+        if node.operator == "??":
+            return self.coalesce(node)
         left, right = self.type(node.left), self.type(node.right)
         value = self.constant(node)
         if isinstance(value, str):
@@ -125,6 +127,9 @@ class Operators(Access):
     def _ternary(self, node: ast.Ternary) -> Type | None:
         condition = self.type(node.condition)
         self.condition(node.condition, condition)
+        live = self.live_branch(node.condition) if node.then is not None else None
+        if live is not None:
+            return self.type(node.then if live and node.then is not None else node.otherwise)
         then = self.type(node.then) if node.then is not None else condition
         otherwise = self.type(node.otherwise)
         if then is None or otherwise is None:

@@ -9,17 +9,17 @@ from lang import ast
 from lang.checked import MapInfo, VariableInfo
 from lang.convert import fits, promote, settle, storable
 from lang.functions import FUNCTIONS
-from lang.infer import Inference
+from lang.infer_flow import Flow
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import PRINT_IT, UNREADABLE
-from lang.types import INT64, Aggregate, Type, Void, size_of
+from lang.types import INT64, VOID, Aggregate, Type, Void, size_of
 
 MAX_UNROLL = 100
 MAX_VALUE_BYTES = 16384  # of one variable or map value: what the per-CPU memory of a program can hold
 MISMATCH = "type mismatch for {}: trying to assign value of type '{}' when {} already has a type '{}'"
 
 
-class Statements(Inference):
+class Statements(Flow):
     """The statements, on top of the typing of expressions."""
 
     def visit_body(self, probe: ast.Probe) -> None:
@@ -27,25 +27,38 @@ class Statements(Inference):
         if probe.predicate is not None:
             condition = probe.predicate.condition
             self.condition(condition, self.type(condition))
-        self._block(probe.body)
+        self.block(probe.body)
 
     def statement(self, node: ast.Statement) -> None:
         visit: Callable[[Any], None] = getattr(self, "_do_" + type(node).__name__.lower())
         visit(node)
 
-    def _block(self, node: ast.Block) -> None:
+    def block(self, node: ast.Block) -> Type | None:
+        """Visit a block; the type of its value, void where it has none."""
         self.scopes.append({})
-        for item in node.statements:
-            self.statement(item)
+        *before, last = node.statements or (None,)
+        for item in before:
+            if item is not None:
+                self.statement(item)
+        kind: Type | None = VOID
+        if node.has_value and isinstance(last, ast.Evaluate):
+            kind = self.type(last.value)
+        elif last is not None:
+            self.statement(last)
         self.scopes.pop()
+        return kind
 
-    _do_block = _block
+    def _do_block(self, node: ast.Block) -> None:
+        self.block(node)
 
     def _do_evaluate(self, node: ast.Evaluate) -> None:
         value = node.value
         if isinstance(value, ast.Call) and value.name in FUNCTIONS and FUNCTIONS[value.name].aggregate:
             usage = FUNCTIONS[value.name].usage
             self.error(value, f"{value.name}() must be assigned directly to a map", f"usage: {usage}")
+            return
+        if isinstance(value, ast.Block):
+            self.block(value)  # a macro's expansion, whose value is not wanted
             return
         kind = self.type(value)
         quiet = isinstance(value, ast.Call | ast.StepAfter | ast.StepBefore) or isinstance(kind, Void)
@@ -63,8 +76,10 @@ class Statements(Inference):
 
     def _do_ifstatement(self, node: ast.IfStatement) -> None:
         self.condition(node.condition, self.type(node.condition))
-        self._block(node.then)
-        if node.otherwise is not None:
+        live = self.live_branch(node.condition)
+        if live is not False:
+            self.block(node.then)
+        if node.otherwise is not None and live is not True:
             self.statement(node.otherwise)
 
     def _do_unroll(self, node: ast.Unroll) -> None:
@@ -74,7 +89,7 @@ class Statements(Inference):
             self.error(node.count, "unroll needs a literal count")
         elif not 1 <= count <= MAX_UNROLL:
             self.error(node.count, f"unroll must be 1 to {MAX_UNROLL} times ({count} provided)")
-        self._block(node.body)
+        self.block(node.body)
 
     # ---- Variables
 
