@@ -58,6 +58,8 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the process's exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as .venv/bin/ebt leaves it while it imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     source: list[Source] = []
     verbose = "-v" in words
     try:

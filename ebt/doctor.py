@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 from pathlib import Path
 
@@ -50,5 +49,7 @@ def _lockdown() -> str:
 
 
 def _bcc() -> str:
+    import ctypes.util  # it brings subprocess and more, and every start would pay for them
+
     found = ctypes.util.find_library("bcc")
     return found or "missing; mend: apt install python3-bpfcc"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
 
-_SYS_BPF = 280 if platform.machine() == "aarch64" else 321
+_SYS_BPF = 280 if os.uname().machine == "aarch64" else 321
 
 (_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PROG_LOAD) = range(6)
 _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT, _BTF_LOAD, _BTF_FD_BY_ID = 10, 15, 17, 18, 19

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import platform
+import os
 
 from kernel.bpfcall import BpfError, call, pack
 
-_SYS_PERF = 241 if platform.machine() == "aarch64" else 298
+_SYS_PERF = 241 if os.uname().machine == "aarch64" else 298
 
 PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT = 0, 1, 2
 _CLOEXEC = 8

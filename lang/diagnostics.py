@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal
 
 from lang.source import Span
@@ -95,6 +94,8 @@ class Diagnostics:
 
 def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """A `did you mean` hint for a misspelled name, or nothing where no name is near."""
+    from difflib import get_close_matches  # every start would pay for it
+
     close = get_close_matches(name, list(known), n=3, cutoff=0.7)
     if not close:
         return ()

@@ -10,7 +10,6 @@ import ctypes
 import fcntl
 import json
 import os
-import platform
 import re
 import signal
 import struct
@@ -86,7 +85,7 @@ class Compiler:
 
     def __init__(self, pt_regs: str = "") -> None:
         _reap()
-        tree = os.fspath(kernel_tree(platform.machine(), pt_regs))
+        tree = os.fspath(kernel_tree(os.uname().machine, pt_regs))
         self._answered = False
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()

@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Map, Plan
 from kernel import bpfcall
@@ -27,6 +26,9 @@ from runtime.symbolize import Found, Symbolizer
 from runtime.text import Writer
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
+
+if TYPE_CHECKING:  # most runs have no child, and need not pay for it
+    import subprocess
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 _STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -305,6 +304,8 @@ def stats_text(count: int, total: int, div: int, style: Style) -> str:
 
 def inet_text(family: int, raw: bytes) -> str:
     """An IPv4 or IPv6 address; empty for any other family."""
+    import socket  # every start would pay for it
+
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
     if family == socket.AF_INET6:

@@ -213,6 +213,21 @@ def until(met: Callable[[], bool], timeout: float = 5) -> bool:
     return True
 
 
+def begin(ebt: Ebt, body: str, *parameters: str, env: dict[str, str] | None = None) -> list[str]:
+    """What the body of a `begin` prints, maps included."""
+    result = ebt("-q", "-e", f"begin {{ {body} }}", "--", *parameters, env=env)
+    assert (result.rc, result.stderr) == (0, ""), result
+    return lines(result.stdout)
+
+
+def stats(number: int, average: int, total: int) -> str:
+    return f"{{ .count = {number}, .average = {average}, .total = {total} }}"
+
+
+def row(label: str, number: int, width: int = 52) -> str:
+    return f"{label:16}{number:8} |{'@' * width:52}|"
+
+
 # --- what is in the kernel ---
 
 _MAP_NEXT_ID, _MAP_FD_BY_ID, _OBJ_INFO = 12, 14, 15
