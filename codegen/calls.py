@@ -146,6 +146,10 @@ def _ksym(f: Function, node: ast.Call) -> Value:
     return Value(f"(u64){f.evaluate(node.arguments[0]).text}", f.body.type(node))
 
 
+def _exists(f: Function, node: ast.Call) -> Value:
+    return Value("true" if f.constant(node) else "false", BOOL)
+
+
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "printf": _printf,
     "print": _print,
@@ -155,6 +159,7 @@ VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "exit": _exit,
     "delete": _delete,
     "has_key": _has_key,
+    "exists": _exists,
     "ksym": _ksym,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from codegen import access, builtins, calls, operators
+from codegen import access, builtins, calls, flow, operators
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import load_entry
@@ -39,6 +39,15 @@ def store(f: Function, place: str, kind: Type, node: ast.Expression) -> None:
         return
     if isinstance(node, ast.Ternary):
         operators.store_ternary(f, place, kind, node)
+        return
+    if isinstance(node, ast.IfValue):
+        flow.store_if_value(f, place, kind, node)
+        return
+    if isinstance(node, ast.Block):
+        flow.store_block(f, place, kind, node)
+        return
+    if isinstance(node, ast.Binary) and node.operator == "??":
+        store(f, place, kind, operators.side_taken(f, node))
         return
     if isinstance(node, ast.Tuple | ast.Record) and isinstance(kind, Tuple | Record):
         for item, element, name in zip(node.elements, kind.elements, member_names(kind), strict=True):
@@ -145,6 +154,10 @@ def _tuple(f: Function, node: ast.Tuple | ast.Record) -> Value:
     return address(room, kind)
 
 
+def _comptime(f: Function, node: ast.Comptime) -> Value:
+    return f.evaluate(node.operand)
+
+
 def _call(f: Function, node: ast.Call) -> Value:
     if node.name in calls.VALUES:
         return calls.VALUES[node.name](f, node)
@@ -196,4 +209,7 @@ _EVALUATE: dict[type[ast.Node], Callable[[Function, Any], Value]] = {
     ast.Tuple: _tuple,
     ast.Record: _tuple,
     ast.Call: _call,
+    ast.Comptime: _comptime,
+    ast.Block: flow.block_value,
+    ast.IfValue: flow.if_value,
 }

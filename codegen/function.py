@@ -53,6 +53,7 @@ class Function:
         [Function, Any], Value
     ]  # codegen.expressions.evaluate: given, so that no module needs two
     writer: Callable[[Function, str, Type, Any], None]  # codegen.expressions.store
+    runner: Callable[[Function, Any], None]  # codegen.statements.statement
     code: Code = field(default_factory=Code)
     names: Names = field(default_factory=Names)
     variables: dict[VariableInfo, str] = field(default_factory=dict)
@@ -62,6 +63,10 @@ class Function:
     stack_used: int = 0
     stepping: bool = False  # the statement holds ++ or --: variables are copied when read
     name: str = ""
+    root: str = ""  # the program's name: loops inside it are named after it
+    callback: bool = False  # a loop's body, called by a helper
+    callbacks: list[tuple[str, str]] = field(default_factory=list)  # of the whole program
+    leaves_loop: tuple[str, str] = ("", "")  # C for break and continue
     context: str = "void *ctx"
     record: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # members of a tracepoint's record
 
@@ -74,6 +79,9 @@ class Function:
 
     def store(self, place: str, kind: Type, node: ast.Expression) -> None:
         self.writer(self, place, kind, node)
+
+    def statement(self, node: ast.Statement) -> None:
+        self.runner(self, node)
 
     def constant(self, node: ast.Expression) -> Constant | None:
         return self.program.checked.constant(node)
@@ -232,10 +240,15 @@ class Function:
     # ---- Programs end, events are lost
 
     def leave(self) -> None:
+        """Leave the probe; out of a loop's body by way of the function around it."""
+        if self.callback:
+            self.code.line("all->returned = 1;")
         self.code.line(f"return {self.exit_value};")
 
     @property
     def exit_value(self) -> int:
+        if self.callback:
+            return 1
         # A tracepoint program that returns 0 hides the event from perf (kernel/trace/trace_event_perf.c).
         return 1 if self.target.kind == "tracepoint" else 0
 

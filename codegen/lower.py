@@ -6,12 +6,12 @@ from codegen import builtins
 from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
 from codegen.function import Function
-from codegen.names import Names, comment, identifier
+from codegen.names import comment, identifier
 from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
-from codegen.statements import block
+from codegen.statements import block, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang.checked import Body, Checked, Target
 from lang.machine import Machine
@@ -25,27 +25,14 @@ DEFAULT_RING_BYTES = 16 << 20
 def lower(checked: Checked, machine: Machine) -> Lowered:
     """Lower every body; the result is plain data."""
     program = Program(checked, machine, TypeTable(machine))
-    names = Names()
-    functions, planned = [], []
+    functions: list[CFunction] = []
+    planned: list[PlannedProgram] = []
     for body in checked.bodies:
-        function = _lower_body(program, body, names)
-        number = len(program.scratch_bytes)
-        if function.scratch:
-            program.types.composite(f"{function.name}_scratch", function.scratch)
-            program.scratch_bytes.append(_scratch_size(function))
-        prologue = function.scratch_prologue(number)
-        if function.record:
-            program.types.record(f"{function.name}_record", list(function.record.values()))
-        at = function.prologue_at
-        lines = (*function.code.lines[:at], *prologue, *function.code.lines[at:])
-        last = f"    return {function.exit_value};"
-        if not lines or lines[-1] != last:
-            lines = (*lines, last)
-        attached = tuple(point.span.text for point in body.probe.attach_points)
-        functions.append(
-            CFunction(function.name, function.context, tuple(comment(text) for text in attached), lines)
-        )
-        planned.append(_plan_program(function.name, body))
+        function = _lower_body(program, body)
+        functions += [_finish(program, inner, ()) for inner in _take(program.loop_bodies)]
+        attached = tuple(comment(point.span.text) for point in body.probe.attach_points)
+        functions.append(_finish(program, function, attached))
+        planned.append(_plan_program(function, body))
     for info in checked.maps.values():
         if info.value is not None:
             program.user_map(info.name)
@@ -55,9 +42,32 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
     return Lowered(_plan(program, planned, settings), _unit(program, functions, settings))
 
 
-def _lower_body(program: Program, body: Body, names: Names) -> Function:
-    function = Function(program, body, evaluate, store)
-    function.name = names.fresh(_function_name(body))
+def _take(functions: list[Function]) -> list[Function]:
+    taken = list(functions)
+    functions.clear()
+    return taken
+
+
+def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> CFunction:
+    """The whole text of a C function: its scratch area, its lines, its return."""
+    number = len(program.scratch_bytes)
+    if function.scratch:
+        program.types.composite(f"{function.name}_scratch", function.scratch)
+        program.scratch_bytes.append(_scratch_size(function))
+    prologue = function.scratch_prologue(number)
+    if function.record:
+        program.types.record(f"{function.name}_record", list(function.record.values()))
+    at = function.prologue_at
+    lines = (*function.code.lines[:at], *prologue, *function.code.lines[at:])
+    last = f"    return {0 if function.callback else function.exit_value};"
+    if not lines or lines[-1] != last:
+        lines = (*lines, last)
+    return CFunction(function.name, function.context, attached or ("a loop's body",), lines)
+
+
+def _lower_body(program: Program, body: Body) -> Function:
+    function = Function(program, body, evaluate, store, statement)
+    function.name = function.root = program.function_names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
     _filter_process(function)
     if body.probe.predicate is not None:
@@ -123,10 +133,10 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
-def _plan_program(name: str, body: Body) -> PlannedProgram:
+def _plan_program(function: Function, body: Body) -> PlannedProgram:
     kind = BY_NAME[body.targets[0].kind]
     attach = tuple(_attach(target) for target in body.targets)
-    return PlannedProgram(name, kind.program, attach)  # type: ignore[arg-type]
+    return PlannedProgram(function.name, kind.program, attach, tuple(function.callbacks))  # type: ignore[arg-type]
 
 
 def _attach(target: Target) -> Attach:
@@ -177,7 +187,10 @@ def _plan(program: Program, planned: list[PlannedProgram], settings: Settings) -
     if program.events:
         maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
     script = program.checked.script.span.source.name
-    return Plan(script, tuple(planned), tuple(maps), tuple(program.events), tuple(program.failures), settings)
+    return Plan(
+        script, tuple(planned), tuple(maps), tuple(program.events), tuple(program.failures),
+        settings=settings, named=tuple(program.named),
+    )  # fmt: skip
 
 
 def _unit(program: Program, functions: list[CFunction], settings: Settings) -> Unit:
@@ -190,4 +203,5 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         ring_pages=settings.ring_bytes // PAGE,
         helpers=tuple(program.helpers),
         functions=tuple(functions),
+        cpus=program.machine.cpus,
     )

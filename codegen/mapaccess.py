@@ -10,7 +10,7 @@ from codegen.pieces import address, bare, move
 from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
 from lang import ast
-from lang.convert import as_int
+from lang.convert import as_int, castable
 from lang.types import Aggregate, Array, Pointer, Str, Tuple, Type, size_of
 
 MAP_FULL = "map full: can't update element, an update was lost"
@@ -86,6 +86,8 @@ def _hint(at: Entry) -> str:
 def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Expression, ...]) -> Value:
     """The value of an entry; zero, or an empty string, where there is none."""
     at = entry(f, name, keys)
+    if isinstance(at.kind, Aggregate):
+        return Value(aggregate_value(f, at.map.name, at.key, at.kind), castable(at.kind))
     found = _lookup(f, at)
     member = _value_member(f, at)
     if is_memory(at.kind):
@@ -97,6 +99,14 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     source = f"{found}->{member}" if member else f"*{found}"
     text = f.temporary(f"{_hint(at)}_value", c_type, f"{found} ? {source} : 0")
     return Value(text, at.kind)
+
+
+def aggregate_value(f: Function, name: str, key: str, kind: Aggregate) -> str:
+    """The value of an aggregation over all CPUs, in a C variable."""
+    f.program.helper("over_cpus")
+    reader = {"min": "least", "max": "most", "avg": "mean"}.get(kind.kind, "total")
+    sign = "s64" if kind.signed else "u64"
+    return f.temporary("over_cpus", sign, f"ebt_{reader}_{sign}({f.program.refer(name)}, {key})")
 
 
 def _value_member(f: Function, at: Entry) -> str:

@@ -31,6 +31,8 @@ def unary(f: Function, node: ast.Unary) -> Value:
 
 
 def binary(f: Function, node: ast.Binary) -> Value:
+    if node.operator == "??":
+        return f.evaluate(side_taken(f, node))
     return binary_as(f, node, f.body.type(node))
 
 
@@ -168,8 +170,16 @@ def _divide(f: Function, node: ast.Binary, left: Value, right: Value, kind: Int)
     return Value(f"((s64){text})" if kind.signed else text, kind)
 
 
+def side_taken(f: Function, node: ast.Binary) -> ast.Expression:
+    """The side of `a ?? b` that this kernel has."""
+    return node.left if f.program.checked.sizes[node] else node.right
+
+
 def ternary(f: Function, node: ast.Ternary) -> Value:
     kind = f.body.type(node)
+    live = f.program.checked.live_branch(node.condition)
+    if live is not None and node.then is not None:
+        return f.evaluate(node.then if live else node.otherwise)
     if is_memory(kind):
         room = f.memory("chosen", kind)
         store_ternary(f, room, kind, node)
@@ -232,6 +242,10 @@ def condition(f: Function, node: ast.Expression) -> str:
 
 
 def store_ternary(f: Function, place: str, kind: Type, node: ast.Ternary) -> None:
+    live = f.program.checked.live_branch(node.condition)
+    if live is not None and node.then is not None:
+        f.store(place, kind, node.then if live else node.otherwise)
+        return
     if node.then is None:
         raise f.bug(node, "a ?: with a value in memory")
     with f.code.block(f"if ({condition(f, node.condition)})"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
 from codegen.names import Names, map_name
@@ -52,11 +53,25 @@ class Program:
     failures: list[Failure] = field(default_factory=list)
     helpers: list[str] = field(default_factory=list)
     scratch_bytes: list[int] = field(default_factory=list)
+    function_names: Names = field(default_factory=Names)
+    named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
+    loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
 
     def helper(self, name: str) -> None:
         """Have a helper function of templates/helpers/ in the C text."""
         if name not in self.helpers:
             self.helpers.append(name)
+
+    def refer(self, name: str) -> str:
+        """C for the address of a map or a callback, which BCC has no way to write."""
+        if name not in self.named:
+            self.named.append(name)
+        self.helper("refer")
+        return f"ebt_refer({self.named.index(name)} /* {name} */)"
+
+    def add_callback(self, function: Any) -> None:
+        """One more C function: a loop's body."""
+        self.loop_bodies.append(function)
 
     # ---- Maps
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from codegen import flow
 from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
@@ -14,6 +15,8 @@ from codegen.pieces import bare
 from lang import ast
 from lang.checked import VariableInfo
 from lang.types import Aggregate, Pointer, Type, size_of
+
+_COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 
 
 def block(f: Function, node: ast.Block) -> None:
@@ -26,7 +29,7 @@ def block(f: Function, node: ast.Block) -> None:
 
 def statement(f: Function, node: ast.Statement) -> None:
     """One statement, after a comment that shows it."""
-    if not isinstance(node, ast.Block | ast.IfStatement | ast.Unroll):
+    if not isinstance(node, _COMPOUND):
         f.code.at(node.span)
         f.code.line(f"// {comment(node.span.text)}")
         f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
@@ -40,6 +43,12 @@ def _block(f: Function, node: ast.Block) -> None:
 
 def _if(f: Function, node: ast.IfStatement) -> None:
     f.code.at(node.span)
+    live = f.program.checked.live_branch(node.condition)
+    if live is not None:
+        branch = node.then if live else node.otherwise
+        if branch is not None:
+            statement(f, branch)
+        return
     with f.code.block(f"if ({condition(f, node.condition)})"):
         block(f, node.then)
     if node.otherwise is None:
@@ -126,6 +135,9 @@ def _assign_by(f: Function, node: ast.AssignBy) -> None:
 
 def _discard(f: Function, node: ast.Discard | ast.Evaluate) -> None:
     step = node.value
+    if isinstance(step, ast.Block):
+        _block(f, step)
+        return
     if isinstance(step, ast.StepBefore | ast.StepAfter) and isinstance(step.target, ast.Variable):
         name = f.variables[f.body.variables[step.target]]
         f.code.line(f"{name}{step.operator};")
@@ -151,4 +163,9 @@ _LOWER: dict[type[ast.Node], Callable[[Function, Any], None]] = {
     ast.Discard: _discard,
     ast.Evaluate: _discard,
     ast.Return: _return,
+    ast.While: flow.while_loop,
+    ast.ForRange: flow.for_range,
+    ast.ForMap: flow.for_map,
+    ast.Break: flow.leave_loop,
+    ast.Continue: flow.leave_loop,
 }

@@ -42,6 +42,7 @@ class Unit:
     ring_pages: int
     helpers: tuple[str, ...]
     functions: tuple[CFunction, ...]
+    cpus: int
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class Code:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._known: list[dict[object, str]] = [{}]
+        self._fresh: set[int] = set()  # depths at which a loop begins
         self._place: tuple[str, int] | None = None
 
     @property
@@ -39,11 +40,17 @@ class Code:
             self._place = place
 
     @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        """`head {` … `}`; values read inside are forgotten after it."""
+    def block(self, head: str, fresh: bool = False) -> Iterator[None]:
+        """`head {` … `}`; values read inside are forgotten after it.
+
+        With `fresh` nothing from outside is known inside: a loop's body reads anew each time.
+        """
         self.line(f"{head} {{".lstrip())
         self._known.append({})
+        if fresh:
+            self._fresh.add(len(self._known))
         yield
+        self._fresh.discard(len(self._known))
         self._known.pop()
         self.line("}")
 
@@ -55,7 +62,8 @@ class Code:
             yield
 
     def known(self, key: object) -> str | None:
-        return next((known[key] for known in reversed(self._known) if key in known), None)
+        inside = self._known[max(self._fresh, default=1) - 1 :]
+        return next((known[key] for known in reversed(inside) if key in known), None)
 
     def learn(self, key: object, text: str) -> None:
         self._known[-1][key] = text

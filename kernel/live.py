@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kernel import elf, functions, tracefs
 from kernel.base import KernelMachine, kept
+from kernel.bpfcall import possible_cpus
 from kernel.btf import Blob, Btf, BtfError, read_blob
 from kernel.typetable import TypeTable
 from kernel.unseen import UnseenTracepoints
@@ -87,6 +88,11 @@ class LiveMachine(KernelMachine):
     def arch(self) -> str:
         """The machine's architecture as uname has it."""
         return os.uname().machine
+
+    @cached_property
+    def cpus(self) -> int:
+        """How many CPUs are possible."""
+        return possible_cpus()
 
     def supports(self, feature: str) -> Support:
         """Whether this kernel can do a thing, and why not."""

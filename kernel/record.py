@@ -27,7 +27,11 @@ vm_fault wait_queue_entry work_struct workqueue_struct writeback_control xdp_buf
 """.split()
 # What the tracepoint macros make, one set for each of two thousand tracepoints: never traced by name.
 _MADE = (
-    "trace_event_raw_event_", "perf_trace_", "trace_raw_output_", "__bpf_trace_", "__probestub_",
+    "trace_event_raw_event_",
+    "perf_trace_",
+    "trace_raw_output_",
+    "__bpf_trace_",
+    "__probestub_",
     "__traceiter_",
 )
 _FIELD = re.compile(r"field:(.+?);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(\d+);)?")
@@ -42,7 +46,12 @@ def record(machine: LiveMachine, path: Path) -> None:
     if machine.types.core is not None:
         sections |= _types(machine, tracepoints)
     sections["functions"] = _functions(listed, sections)
-    header = {"title": machine.title, "arch": machine.arch, "features": machine.features.record()}
+    header = {
+        "title": machine.title,
+        "arch": machine.arch,
+        "cpus": machine.cpus,
+        "features": machine.features.record(),
+    }
     write_profile(path, header, sections)
 
 

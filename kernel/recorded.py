@@ -47,6 +47,11 @@ class RecordedMachine(KernelMachine):
         return str(self._header["title"])
 
     @property
+    def cpus(self) -> int:
+        """How many CPUs were possible there."""
+        return int(self._header.get("cpus", 2))
+
+    @property
     def arch(self) -> str:
         """The architecture of the kernel recorded."""
         return str(self._header["arch"])

@@ -14,8 +14,25 @@ from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant
 from lang.machine import Field, Machine
 from lang.types import (
-    BOOL, CHAR, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, VOID, Array, Enum, Int, Pointer, Struct,
-    Type, align_of, size_of,
+    BOOL,
+    CHAR,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT16,
+    UINT32,
+    UINT64,
+    VOID,
+    Array,
+    Enum,
+    Int,
+    Pointer,
+    Struct,
+    Type,
+    align_of,
+    size_of,
 )  # fmt: skip
 
 _C_WORDS: dict[str, Type] = {
@@ -131,9 +148,7 @@ class ScriptMachine:
         offset = place.put(size_of(kind), align)
         if not member.name and isinstance(kind, Struct):
             for item in self._fields[kind.id]:
-                place.fields.append(
-                    Field(item.name, item.type, offset + item.offset, item.bits, item.shift)
-                )
+                place.fields.append(Field(item.name, item.type, offset + item.offset, item.bits, item.shift))
             return
         place.fields.append(Field(member.name, kind, offset))
 
@@ -147,7 +162,8 @@ class ScriptMachine:
             place.fields.append(Field(member.name, kind, offset, member.bits, shift))
 
     def _member_type(self, member: ast.CMember) -> Type | None:
-        kind = self._define_struct(member.kind) if isinstance(member.kind, ast.CStruct) else self._base(member.kind)
+        inner = member.kind
+        kind = self._define_struct(inner) if isinstance(inner, ast.CStruct) else self._base(inner)
         if kind is None:
             return None
         for node in reversed(member.lengths):

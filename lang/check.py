@@ -65,7 +65,9 @@ def check(
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
         )
-    machine = with_definitions(machine, script.definitions, lambda node: fold(node, parameters, _unknown), found)
+    machine = with_definitions(
+        machine, script.definitions, lambda node: fold(node, parameters, _unknown), found
+    )
     found.raise_errors()
     drafts = _expand(script, machine, parameters, settings, found, pid)
     found.raise_errors()
@@ -77,7 +79,8 @@ def check(
     found.raise_errors()
     bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
     return Result(
-        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid), found.warnings
+        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
+        found.warnings,
     )
 
 

@@ -66,7 +66,8 @@ def _fold_unary(operator: str, value: Constant | None) -> int | bool | None:
 
 _COMPARE: dict[str, Callable[[Constant, Constant], bool]] = {
     "==": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: int(a) < int(b),
-    ">": lambda a, b: int(a) > int(b), "<=": lambda a, b: int(a) <= int(b), ">=": lambda a, b: int(a) >= int(b),
+    ">": lambda a, b: int(a) > int(b), "<=": lambda a, b: int(a) <= int(b),
+    ">=": lambda a, b: int(a) >= int(b),
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from lang.types import (
     Void,
 )  # fmt: skip
 
+_EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read")'
 MAX_PRINTF_ARGUMENTS = 127
 MAX_STACK_DEPTH = (
     127  # what one event or map value may hold; the kernel's default sysctl perf_event_max_stack
@@ -213,6 +214,12 @@ def _has_key(typing: Typing, call: ast.Call) -> Type | None:
     return BOOL
 
 
+def _exists(typing: Typing, call: ast.Call) -> Type | None:
+    if not isinstance(call.arguments[0], ast.String):
+        typing.error(call.arguments[0], "exists() expects a string literal", _EXISTS_FORMS)
+    return BOOL
+
+
 def _time(typing: Typing, call: ast.Call) -> Type | None:
     if call.arguments and not isinstance(typing.constant(call.arguments[0]), str):
         typing.error(call.arguments[0], "time() expects a string literal as its format")
@@ -378,6 +385,9 @@ FUNCTIONS = {
         Function("clear", 1, 1, _whole_map, "clear(@map)", "delete all entries of a map"),
         Function("zero", 1, 1, _whole_map, "zero(@map)", "set all values of a map to zero"),
         Function("delete", 1, 2, _delete, "delete(@map, key)", "delete one entry: true if it was there"),
+        Function(
+            "exists", 1, 1, _exists, 'exists("kind:name")', "whether this kernel has a probe or a field"
+        ),
         Function("has_key", 2, 2, _has_key, "has_key(@map, key)", "whether the map has the key"),
         Function("time", 0, 1, _time, "time([format])", "print the time of day, by strftime"),
         Function("exit", 0, 1, _exit, "exit([code])", "end the script"),

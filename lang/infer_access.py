@@ -234,8 +234,14 @@ class Access(InferenceBase):
             self.sizes[node] = size_of(kind)
         return UINT64
 
+    def _offset_base(self, node: ast.Type | ast.Expression) -> Type | None:
+        if isinstance(node, ast.Type):
+            return self.written_type(node)
+        kind = self.type(node)
+        return kind.to if isinstance(kind, Pointer) else kind
+
     def _offsetof(self, node: ast.OffsetOf) -> Type | None:
-        kind, offset, path = self.written_type(node.type), 0, node.type.span.text
+        kind, offset, path = self._offset_base(node.type), 0, node.type.span.text
         if kind is None:
             return UINT64
         for name in node.path:

@@ -12,7 +12,14 @@ from lang.fold import Constant
 from lang.infer import Inference
 from lang.probes import expand_attach_point
 from lang.types import (
-    INT64, UINT64, Aggregate, Pointer, Struct, Tuple, Type, Void,
+    INT64,
+    UINT64,
+    Aggregate,
+    Pointer,
+    Struct,
+    Tuple,
+    Type,
+    Void,
 )  # fmt: skip
 
 # What needs the probe's registers: a loop's body is a function of its own, which has none.
@@ -192,6 +199,7 @@ class Flow(Inference):
     def refuse_in_loop(self, node: ast.Node, name: str) -> bool:
         """What a callback cannot have: reported, as bpftrace does."""
         if self.loops and (name in _NEEDS_CONTEXT or ARGUMENT.fullmatch(name)):
-            self.error(node, f"'{name}' builtin is not allowed in a for-loop", "assign it to a $variable before the loop")
+            hint = "assign it to a $variable before the loop"
+            self.error(node, f"'{name}' builtin is not allowed in a for-loop", hint)
             return True
         return False

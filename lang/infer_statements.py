@@ -9,8 +9,8 @@ from lang import ast
 from lang.checked import MapInfo, VariableInfo
 from lang.convert import fits, promote, settle, storable
 from lang.functions import FUNCTIONS
-from lang.infer_flow import Flow
 from lang.infer_base import SCALAR_USE
+from lang.infer_flow import Flow
 from lang.infer_operators import PRINT_IT, UNREADABLE
 from lang.types import INT64, VOID, Aggregate, Type, Void, size_of
 
@@ -110,7 +110,7 @@ class Statements(Flow):
         elif self.final and not info.wrong and not info.used:
             self.found.warn(node.span, f"{name} is never used")
 
-    def _declared_type(self, node: ast.Type) -> Type | None:
+    def _declared_type(self, node: ast.Type | ast.TypeOf) -> Type | None:
         kind = self.written_type(node)
         if kind is not None and not storable(kind):
             self.error(node, f"a variable cannot have the type '{kind}'")

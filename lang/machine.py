@@ -87,6 +87,10 @@ class Machine(Protocol):
     def arch(self) -> str:
         """`x86_64`, `aarch64` …"""
 
+    @property
+    def cpus(self) -> int:
+        """How many CPUs are possible: what per-CPU maps have copies for."""
+
     def supports(self, feature: str) -> Support:
         """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock
         probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run."""

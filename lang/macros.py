@@ -1,7 +1,8 @@
 """A script with macros and #define names → the script without: each use is replaced by its expansion.
 
 A macro's call becomes a block whose variables are renamed, so that they cannot meet the caller's. Its
-parameters are the caller's own: `$v` a variable, `@m` a map, a bare name any expression, evaluated at each use.
+parameters are the caller's own: `$v` a variable, `@m` a map, a bare name any expression, evaluated at each
+use.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.source import Span
 
 MAX_EXPANSIONS = 10_000
+_Parameter = ast.Variable | ast.Map | ast.Name
 
 
 def expand_macros(script: ast.Script, defines: Mapping[str, ast.Expression | None]) -> ast.Script:
@@ -125,10 +127,16 @@ class _Expander:
             f"{name}({', '.join(parameter.name for parameter in macro.parameters)})"
             for macro in self._macros[name]
         ]
-        raise self.fail(node.span, f"call to macro '{name}' has the wrong arguments", "write " + " or ".join(forms))
+        raise self.fail(
+            node.span, f"call to macro '{name}' has the wrong arguments", "write " + " or ".join(forms)
+        )
 
     def _bind(
-        self, inner: _Frame, parameter: ast.Variable | ast.Map | ast.Name, given: ast.Expression, outer: _Frame
+        self,
+        inner: _Frame,
+        parameter: ast.Variable | ast.Map | ast.Name,
+        given: ast.Expression,
+        outer: _Frame,
     ) -> None:
         if isinstance(parameter, ast.Variable):
             bound = self.node(given, outer)
@@ -143,6 +151,6 @@ def _fits(macro: ast.Macro, arguments: tuple[ast.Expression, ...]) -> bool:
     if len(macro.parameters) != len(arguments):
         return False
     pairs = zip(macro.parameters, arguments, strict=True)
-    return all(isinstance(parameter, ast.Name) or type(parameter) is type(given) for parameter, given in pairs)
-
-
+    return all(
+        isinstance(parameter, ast.Name) or type(parameter) is type(given) for parameter, given in pairs
+    )

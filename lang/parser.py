@@ -109,7 +109,7 @@ class _Builder:
         return tuple(member for group in items for member in group)
 
     def c_member(self, meta: Meta, items: list[Any]) -> list[ast.CMember]:
-        """One line of a struct: a base type and its declarators; the first one's name ends the base's words."""
+        """One line of a struct: a base type and its declarators; the first one's name ends the base."""
         span = self.span(meta)
         if isinstance(items[0], ast.CStruct):
             kind: ast.Type | ast.CStruct = items[0]
@@ -147,9 +147,10 @@ class _Builder:
         return ast.Macro(self.span(meta), str(name), tuple(parameters), body)
 
     def macro_parameter(self, meta: Meta, items: list[Token]) -> ast.Variable | ast.Map | ast.Name:
-        token = items[0]
-        node = {"VARIABLE": ast.Variable, "MAP": ast.Map, "NAME": ast.Name}[token.type]
-        return node(self.span(meta), str(token))  # type: ignore[no-any-return]
+        span, name = self.span(meta), str(items[0])
+        if items[0].type == "VARIABLE":
+            return ast.Variable(span, name)
+        return ast.Map(span, name) if items[0].type == "MAP" else ast.Name(span, name)
 
     def config(self, meta: Meta, items: list[Any]) -> ast.Config:
         return ast.Config(self.span(meta), tuple(items))
@@ -354,7 +355,7 @@ _PLAIN = {
 }  # fmt: skip
 for _rule, _class in _PLAIN.items():
     setattr(_Builder, _rule, _plain(_class))
-setattr(_Builder, "while", _Builder.while_)  # noqa: B010
+setattr(_Builder, "while", _Builder.while_)
 setattr(_Builder, "tuple", _gathering(ast.Tuple))  # noqa: B010
 
 
@@ -388,7 +389,9 @@ def _parser() -> Lark:
     stored = cachefile.load("parser", key)
     if stored is not None:
         return Lark.load(io.BytesIO(stored))
-    parser = Lark(text, parser="lalr", start=["script", "value"], propagate_positions=True, maybe_placeholders=False)
+    parser = Lark(
+        text, parser="lalr", start=["script", "value"], propagate_positions=True, maybe_placeholders=False
+    )
     tables = io.BytesIO()
     parser.save(tables)
     cachefile.store("parser", key, tables.getvalue())
