@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -23,6 +24,9 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", start_new_session=True
     ) as process:
         stdout, stderr = process.communicate(timeout=120)
+    patience = time.monotonic() + 2  # the load's last command has been told to end, and init has to bury it
+    while _session(process.pid) and time.monotonic() < patience:
+        time.sleep(0.02)
     assert not _session(process.pid)
     return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
