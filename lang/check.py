@@ -24,7 +24,7 @@ from lang.probes import expand_attach_point
 from lang.settings import Settings, read_settings
 from lang.types import Aggregate, Type, size_of
 
-MAX_ROUNDS = 32
+MAX_ROUNDS = 50
 MAX_ENTRIES = 1 << 26
 MAX_KEY_BYTES = 8192  # what a key's memory in the scratch area may take; the kernel allows more
 MAP_KINDS = {
@@ -99,6 +99,8 @@ def _expand(
     expansion = Expansion(machine, parameters, settings, found, pid)
     drafts = []
     for probe in script.probes:
+        if found.full:
+            break
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]
@@ -175,13 +177,15 @@ class _Checker(Statements):
             self._check_map(info)
 
     def _grow_all(self, drafts: list[_Draft]) -> None:
-        # Each round types at least one thing more, and each type grows a few times at most.
-        for _ in range(MAX_ROUNDS + 8 * len(self.maps)):
+        for _ in range(MAX_ROUNDS):
             self.grew = False
             for draft in drafts:
                 self._visit(draft)
             if not self.grew:
                 return
+        message = "the types of the maps depend on each other through too many assignments"
+        self.found.error(drafts[0].probe.span, message, f"the limit is {MAX_ROUNDS} in a row")
+        self.found.raise_errors()
 
     def _visit(self, draft: _Draft) -> None:
         self.enter(draft.targets[0], draft.types, draft.variables, draft.declared)

@@ -5,6 +5,8 @@ Two families: `ScriptError` is the user's, with a place in the script; `Compiler
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +15,7 @@ from lang.source import Span
 
 Severity = Literal["error", "warning"]
 MAX_EXCERPT = 160
+MAX_DIAGNOSTICS = 20  # what one reads; the rest are told after the next try
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,21 @@ def _excerpt(span: Span) -> list[str]:
         cut = max(0, start - MAX_EXCERPT // 2)
         text, start = text[cut : cut + MAX_EXCERPT], start - cut
         width = min(width, MAX_EXCERPT - start)
-    lead = "".join("\t" if char == "\t" else " " for char in text[:start])
+    lead = "".join("\t" if char == "\t" else " " * _cells(char) for char in text[:start])
     shown = "".join(
         char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
-    return [shown, lead + "^" + "~" * (width - 1)]
+    marked = sum(_cells(char) for char in text[start : start + width]) or 1
+    return [shown, lead + "^" + "~" * (marked - 1)]
+
+
+def _cells(char: str) -> int:
+    """Columns of a terminal that a character takes."""
+    if char.isascii():
+        return 1
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 class ScriptError(Exception):
@@ -68,20 +81,33 @@ class Diagnostics:
     """A collector: stages report into it and go on, so that one run tells several mistakes."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    _told: set[tuple[str, int, int]] = field(default_factory=set)
+    _count: Counter[Severity] = field(default_factory=Counter)
 
     def error(self, span: Span, message: str, *hints: str) -> None:
-        if not any(item.span == span and item.severity == "error" for item in self.found):
-            self.found.append(Diagnostic("error", span, message, hints))
+        self._add(Diagnostic("error", span, message, hints))
 
     def warn(self, span: Span, message: str, *hints: str) -> None:
-        item = Diagnostic("warning", span, message, hints)
-        if item not in self.found:
+        self._add(Diagnostic("warning", span, message, hints))
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many errors as one run tells."""
+        return self._count["error"] >= MAX_DIAGNOSTICS
+
+    def _add(self, item: Diagnostic) -> None:
+        """Keep the first message of a place: the others follow from it."""
+        place = (item.severity, item.span.start, item.span.end)
+        if place not in self._told and self._count[item.severity] < MAX_DIAGNOSTICS:
+            self._told.add(place)
+            self._count[item.severity] += 1
             self.found.append(item)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         wrong = [item for item in self.found if item.severity == "error"]
-        return tuple(sorted(wrong, key=lambda item: item.span.start))
+        wrong.sort(key=lambda item: item.span.start)
+        return tuple(wrong)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:

@@ -350,7 +350,7 @@ def _lhist(typing: Typing, call: ast.Call) -> Type | None:
     limits: list[int] = []
     for node, name in zip(call.arguments[1:], ("min", "max", "step"), strict=True):
         value = typing.constant(node)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
             typing.error(node, f"lhist: invalid {name} value (must be non-negative literal)")
             return None
         limits.append(value)

@@ -10,11 +10,12 @@ from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.convert import as_int, castable, is_flexible, literal_type, promote
-from lang.diagnostics import nearest
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
-from lang.types import BOOL, INT64, UINT64, Aggregate, Int, Record, Tuple, Type
+from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple, Type
+
+MAX_CONSTANTS = 500
 
 _WRITTEN_DIFFERENTLY = {
     "kretval": "retval", "probefunc": "func", "ppid": "curtask.real_parent.tgid", "cgroupid": "cgroup",
@@ -64,7 +65,7 @@ class Inference(Operators):
             if not self.refuse_args(node):
                 self.error(node, "args needs a name: args.NAME", *self.argument_hints())
             return None
-        constant = self.machine.constant(name)
+        constant = self._machine_constant(name)
         if constant is not None:
             value, enum = constant
             return enum if enum.name else literal_type(value)
@@ -72,7 +73,7 @@ class Inference(Operators):
         if function is not None:
             self.error(node, f"'{name}' is a function", f"usage: {function.usage}")
             return None
-        hints = nearest(name, [*BUILTINS, *FUNCTIONS, "args"])
+        hints = self.near(name, [*BUILTINS, *FUNCTIONS, "args"])
         if name in _WRITTEN_DIFFERENTLY:
             hints = (f"write {_WRITTEN_DIFFERENTLY[name]}",)
         elif self.lookup(f"${name}") is not None:
@@ -82,11 +83,17 @@ class Inference(Operators):
         self.error(node, f"unknown identifier: '{name}'", *hints)
         return None
 
+    def _machine_constant(self, name: str) -> tuple[int, Enum] | None:
+        """An enum constant of the kernel; a script that asks for very many names asks for nonsense."""
+        if name not in self.constants and len(self.constants) < MAX_CONSTANTS:
+            self.constants[name] = self.machine.constant(name)
+        return self.constants.get(name)
+
     def _variable(self, node: ast.Variable) -> Type | None:
         info = self.lookup(node.name)
         if info is None:
             visible = [name for scope in self.scopes for name in scope]
-            self.error(node, f"undefined or undeclared variable: {node.name}", *nearest(node.name, visible))
+            self.error(node, f"undefined or undeclared variable: {node.name}", *self.near(node.name, visible))
             return None
         self.variables[node] = info
         if info.type is None and not info.wrong:
@@ -116,7 +123,7 @@ class Inference(Operators):
     def _map_value(self, node: ast.Map, info: MapInfo | None) -> Type | None:
         if info is None or not info.written:
             known = [name for name in self.maps if name != node.name]
-            self.error(node, f"undefined map: {node.name}", *nearest(node.name, known))
+            self.error(node, f"undefined map: {node.name}", *self.near(node.name, known))
             return None
         return castable(info.value) if info.value is not None else None
 
@@ -193,7 +200,7 @@ class Inference(Operators):
                 return self._name(ast.Name(node.span, node.name))
             for item in node.arguments:
                 self.type(item)
-            self.error(node, f"unknown function: '{node.name}'", *nearest(node.name, FUNCTIONS))
+            self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
             return None
         if self.refuse_in_loop(node, node.name):
             return None

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from lang import ast
 from lang.convert import as_int, is_char_array, settle, value_type
-from lang.diagnostics import nearest
 from lang.infer_base import InferenceBase
 from lang.machine import Field
 from lang.probes import KINDS
@@ -35,6 +34,7 @@ _BASE_TYPES: dict[str, Type] = {
     **{f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _SIZED: dict[str, Callable[[int], Type]] = {"string": Str, "buffer": Buffer}
+MAX_TYPES = 500  # a script that names very many types names nonsense
 
 
 class Access(InferenceBase):
@@ -69,7 +69,7 @@ class Access(InferenceBase):
         target = self.scene.target
         names = [item.name for item in target.fields or ()]
         names += [item.name for item in target.parameters or ()]
-        close = nearest(near, names) if near else ()
+        close = self.near(near, names) if near else ()
         return close or (("its arguments: " + " ".join(names[:20]),) if names else ("it has no arguments",))
 
     def _args_member(self, node: ast.Member) -> Type | None:
@@ -107,7 +107,7 @@ class Access(InferenceBase):
             if node.name in base.names:
                 return base.elements[base.names.index(node.name)]
             message = f"the record does not contain a field named '{node.name}'"
-            self.error(node.name_span, message, *_close_or_all(node.name, base.names))
+            self.error(node.name_span, message, *self._close_or_all(node.name, base.names))
             return None
         struct, space = (base.to, base.space) if isinstance(base, Pointer) else (base, self._space(node.base))
         if not isinstance(struct, Struct):
@@ -119,7 +119,7 @@ class Access(InferenceBase):
         if field is None:
             message = f"struct/union of type '{struct}' does not contain a field named '{node.name}'"
             names = [item.name for item in self.machine.fields(struct) if item.name]
-            self.error(node.name_span, message, *_close_or_all(node.name, names))
+            self.error(node.name_span, message, *self._close_or_all(node.name, names))
             return None
         return value_type(field.type, space)
 
@@ -210,21 +210,25 @@ class Access(InferenceBase):
         return kind
 
     def _named_type(self, node: ast.Type) -> Type | None:
-        machine, name = self.machine, node.name
-        if node.tag in ("struct", "union"):
-            found: Type | None = machine.struct(node.tag, name)
-            if found is None:
-                self.error(node, f"unknown struct/union: '{node.tag} {name}'")
-            return found
-        if node.tag == "enum":
-            found = machine.enum(name)
-            if found is None:
-                self.error(node, f"unknown enum: '{name}'")
-            return found
-        found = _BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
-        if found is None:
-            self.error(node, f"unknown type: '{name}'", *nearest(name, [*_BASE_TYPES, *_SIZED]))
+        key = (node.tag, node.name)
+        if key not in self.written and len(self.written) < MAX_TYPES:
+            self.written[key] = self._machine_type(*key)
+        found = self.written.get(key)
+        if found is None and node.tag in ("struct", "union"):
+            self.error(node, f"unknown struct/union: '{node.tag} {node.name}'")
+        elif found is None and node.tag:
+            self.error(node, f"unknown enum: '{node.name}'")
+        elif found is None:
+            self.error(node, f"unknown type: '{node.name}'", *self.near(node.name, [*_BASE_TYPES, *_SIZED]))
         return found
+
+    def _machine_type(self, tag: str, name: str) -> Type | None:
+        machine = self.machine
+        if tag in ("struct", "union"):
+            return machine.struct(tag, name)
+        if tag == "enum":
+            return machine.enum(name)
+        return _BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
 
     def _sizeof(self, node: ast.SizeOf) -> Type | None:
         operand = node.operand
@@ -248,12 +252,11 @@ class Access(InferenceBase):
             field = self.field(kind, name) if isinstance(kind, Struct) else None
             if field is None:
                 names = [item.name for item in self.machine.fields(kind)] if isinstance(kind, Struct) else []
-                self.error(node, f"'{path}' has no field '{name}'", *nearest(name, names))
+                self.error(node, f"'{path}' has no field '{name}'", *self.near(name, names))
                 return UINT64
             kind, offset, path = field.type, offset + field.offset, f"{path}.{name}"
         self.sizes[node] = offset
         return UINT64
 
-
-def _close_or_all(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    return nearest(name, names) or (("its fields: " + " ".join(names[:20]),) if names else ())
+    def _close_or_all(self, name: str, names: Sequence[str]) -> tuple[str, ...]:
+        return self.near(name, names) or (("its fields: " + " ".join(names[:20]),) if names else ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lang import ast
@@ -14,7 +14,7 @@ from lang.fold import Constant, fold
 from lang.machine import Machine
 from lang.settings import Settings
 from lang.source import Span
-from lang.types import Tuple, Type
+from lang.types import Enum, Tuple, Type
 
 SCALAR_USE = (
     "{} used as a map without an explicit key (scalar map), "
@@ -46,6 +46,8 @@ class InferenceBase:
         self.types: dict[ast.Node, Type] = {}
         self.variables: dict[ast.Variable, VariableInfo] = {}
         self.sizes: dict[ast.Node, int] = {}
+        self.constants: dict[str, tuple[int, Enum] | None] = {}  # by name, as the machine answered
+        self.written: dict[tuple[str, str], Type | None] = {}  # types by tag and name, likewise
         self.declared: dict[ast.Node, VariableInfo] = {}  # of the body: by the node that declares
         self.scopes: list[dict[str, VariableInfo]] = []
         self._scene: Scene | None = None
@@ -71,6 +73,10 @@ class InferenceBase:
         """Report, if this is the last round."""
         if self.final:
             self.found.error(node.span if isinstance(node, ast.Node) else node, message, *hints)
+
+    def near(self, name: str, known: Iterable[str]) -> tuple[str, ...]:
+        """A hint with the nearest known names; only where it will be read, as it takes its time."""
+        return nearest(name, known) if self.final and not self.found.full else ()
 
     def type(self, node: ast.Expression) -> Type | None:
         """Visit an expression: its type, or None where it is not known yet or wrong."""
@@ -130,7 +136,7 @@ class InferenceBase:
             return None
         info = self.maps.get(node.name)
         if info is None or not (info.written or info.kind):
-            hints = nearest(node.name, [name for name in self.maps if name != node.name])
+            hints = self.near(node.name, [name for name in self.maps if name != node.name])
             self.error(node, f"undefined map: {node.name}", *hints)
             return MapInfo(node.name, node.span)
         if info.value is not None:

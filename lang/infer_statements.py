@@ -30,6 +30,8 @@ class Statements(Flow):
         self.block(probe.body)
 
     def statement(self, node: ast.Statement) -> None:
+        if self.final and self.found.full:
+            return
         visit: Callable[[Any], None] = getattr(self, "_do_" + type(node).__name__.lower())
         visit(node)
 

@@ -47,8 +47,9 @@ def parse_integer(text: str) -> int:
 
 def _decimal(text: str, digits: str, exponent: str | None) -> int:
     if exponent is not None:
-        if not 1 <= int(digits) <= 9 or len(digits) > 1:
+        if len(digits) > 1 or digits == "0":
             raise ValueError(f"invalid integer '{text}': the digit before 'e' must be 1 to 9")
+        exponent = exponent if len(exponent) < 3 else "99"
         return int(digits) * int(10 ** min(int(exponent), 30))
     if digits.startswith("0") and len(digits) > 1:
         if not set(digits) <= set("01234567"):

@@ -25,8 +25,9 @@ from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
 
-MAX_BYTES = 256 << 10
+MAX_CHARACTERS = 64 << 10
 MAX_DEPTH = 200
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class _Builder:
@@ -302,9 +303,11 @@ class _Builder:
         return ast.Boolean(self.span(meta), items[0] == "true")
 
     def parameter(self, meta: Meta, items: list[Token]) -> ast.Parameter:
-        number = int(items[0][1:])
+        number = int(items[0][1:6])
         if number == 0:
             self.fail(self.span(meta), "positional parameters count from $1")
+        if len(items[0]) > 6:
+            self.fail(self.span(meta), "there are never so many positional parameters")
         return ast.Parameter(self.span(meta), number)
 
     def parameter_count(self, meta: Meta, items: list[Token]) -> ast.ParameterCount:
@@ -432,14 +435,13 @@ def _define_value(define: Define) -> ast.Expression | None:
 
 def _refuse_unreadable(source: Source) -> None:
     text = source.text
-    if len(text) > MAX_BYTES:
-        message = f"the script has {len(text)} characters: the limit is {MAX_BYTES}"
+    if len(text) > MAX_CHARACTERS:
+        message = f"the script has {len(text)} characters: the limit is {MAX_CHARACTERS}"
         raise ScriptError([Diagnostic("error", Span(source, 0, 0), message)])
-    bad = next((at for at, char in enumerate(text) if char == "\0" or "\udc80" <= char <= "\udcff"), None)
+    bad = _NO_TEXT.search(text)
     if bad is not None:
-        raise ScriptError(
-            [Diagnostic("error", Span(source, bad, bad + 1), "this is not text: a script is UTF-8")]
-        )
+        message = "this is not text: a script is UTF-8"
+        raise ScriptError([Diagnostic("error", Span(source, bad.start(), bad.end()), message)])
 
 
 def _refuse_deep(script: ast.Script) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lang import ast
 from lang.checked import Target
-from lang.diagnostics import nearest
+from lang.diagnostics import Diagnostics, nearest
 from lang.expand import (
     HARDWARE_EVENTS,
     PERF_HARDWARE,
@@ -44,9 +44,34 @@ class Kind:
 
 
 def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
-    """The targets of one attach point, in the kernel's order; reports and returns [] where there is none."""
+    """The targets of one attach point, in the kernel's order; reports and returns [] where there is none.
+
+    Of `A || B` the first that this machine can attach is taken; an optional one that it cannot is told and
+    left out.
+    """
+    if not point.alternatives and not point.optional:
+        return _expand_one(point, expansion)
+    refused: list[tuple[ast.AttachPoint, str]] = []
+    for choice in (point, *point.alternatives):
+        trial = replace(
+            expansion, found=Diagnostics(), settings=replace(expansion.settings, missing_probes="error")
+        )
+        targets = _expand_one(choice, trial)
+        if targets and not trial.found.errors:
+            return targets
+        refused.append((choice, trial.found.errors[0].message if trial.found.errors else "nothing matches"))
     expansion.point = point
-    provider = _substitute(point.provider, expansion)
+    if point.optional:
+        expansion.found.warn(point.span, f"skipped: {refused[-1][1]}")
+        return []
+    reasons = [f"{choice.provider}:{':'.join(choice.parts)}: {reason}" for choice, reason in refused]
+    return expansion.missing("none of these can be attached here", *reasons)
+
+
+def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
+    expansion.point = point
+    # A probe may have a label of its own: `name=kprobe:f`.
+    provider = _substitute(point.provider, expansion).rpartition("=")[2]
     expansion.parts = tuple(_substitute(part, expansion) for part in point.parts)
     if ":" in provider:
         provider, *more = provider.split(":")

@@ -228,6 +228,11 @@ def align_of(kind: Type) -> int:
 
 def offsets(elements: tuple[Type, ...]) -> tuple[tuple[int, ...], int]:
     """C struct layout: the offset of each element, and the size of the whole."""
+    places, size, _ = _lay_out(elements)
+    return places, size
+
+
+def _lay_out(elements: tuple[Type, ...]) -> tuple[tuple[int, ...], int, int]:
     at, widest, places = 0, 1, []
     for item in elements:
         size, align = _measure(item)
@@ -235,7 +240,7 @@ def offsets(elements: tuple[Type, ...]) -> tuple[tuple[int, ...], int]:
         places.append(at)
         at += size
         widest = max(widest, align)
-    return tuple(places), -(-at // widest) * widest
+    return tuple(places), -(-at // widest) * widest, widest
 
 
 def _measure(kind: Type) -> tuple[int, int]:
@@ -256,8 +261,7 @@ def _measure(kind: Type) -> tuple[int, int]:
         case Buffer(size):
             return -(-(4 + size) // 4) * 4, 4
         case Tuple(elements) | Record(_, elements):
-            aligns = [_measure(item)[1] for item in elements]
-            return offsets(elements)[1], max(aligns, default=1)
+            return _lay_out(elements)[1:]
         case Stack():
             return 16, 8
         case Symbol(space):
