@@ -312,6 +312,13 @@ Expression = (
 Statement = Block | Let | Assign | AssignBy | Discard | Evaluate | IfStatement | Unroll | Return
 
 
+def ends_probe(node: Statement) -> bool:
+    """Whether what follows the statement in its block is never reached: `return`, `exit()`."""
+    if isinstance(node, Evaluate):
+        return isinstance(node.value, Call) and node.value.name == "exit"
+    return isinstance(node, Return)
+
+
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below one, in source order."""
     for item in fields(node):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from lang import ast
@@ -39,6 +40,10 @@ class Statements(Inference):
         self.scopes.append({})
         for item in node.statements:
             self.statement(item)
+        for item, following in pairwise(node.statements) if self.final else ():
+            if ast.ends_probe(item):
+                self.found.warn(following.span, "unreachable statement")
+                break
         self.scopes.pop()
 
     _do_block = _block

@@ -6,14 +6,14 @@ import random
 from collections.abc import Iterator
 
 _INTS = (
-    "pid", "tid", "uid", "gid", "nsecs", "elapsed", "cpu", "rand", "cgroup", "$#", "0", "1", "7", "-3", "300",
-    "1ms", "18446744073709551615", "curtask.pid", "curtask.real_parent.tgid", "curtask.mm.total_vm", "$i", "$u",
-    "@i", "@k[pid]", "@k2[comm, cpu]", "@u", "$t.0", "$t.2.1", "@t.0", "comm[0]", "curtask.comm[1]", "$r.a",
-    "(uint64)curtask", "sizeof(struct task_struct)", "$p.pid", "TCP_LISTEN + 1",
+    "pid", "tid", "uid", "gid", "nsecs", "elapsed", "cpu", "rand", "cgroup", "$#", "0", "1", "7", "-3",
+    "300", "1ms", "18446744073709551615", "curtask.pid", "curtask.real_parent.tgid", "curtask.mm.total_vm",
+    "$i", "$u", "@i", "@k[pid]", "@k2[comm, cpu]", "@u", "$t.0", "$t.2.1", "@t.0", "comm[0]", "$r.a",
+    "curtask.comm[1]", "(uint64)curtask", "sizeof(struct task_struct)", "$p.pid", "TCP_LISTEN + 1",
 )  # fmt: skip
 _TEXTS = (
-    "comm", '"abc"', '""', '"cat"', "curtask.comm", "curtask.real_parent.comm", "$s", "@s", "$t.1", "@ks[pid]",
-    "str(nsecs)", "str(curtask.mm, 16)", "probe", "$r.b", '"a string that is somewhat longer than comm"',
+    "comm", '"abc"', '""', '"cat"', "curtask.comm", "curtask.real_parent.comm", "$s", "@s", "$t.1", "$r.b",
+    "@ks[pid]", "str(nsecs)", "str(curtask.mm, 16)", "probe", '"a string that is longer than comm"',
 )  # fmt: skip
 _OPERATORS = ("+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>")
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
@@ -128,8 +128,8 @@ def programs(count: int, seed: int) -> Iterator[str]:
     for _ in range(count):
         writer = _Writer(chance)
         probes = [
-            f"{chance.choice(_HEADS)} /{writer.condition(1)}/ {{ {_START}{writer.block(2)} {writer.block(1)} }}"
-            for _ in range(chance.choice((1, 1, 2)))
+            f"{head} /{writer.condition(1)}/ {{ {_START}{writer.block(2)} {writer.block(1)} }}"
+            for head in chance.choices(_HEADS, k=chance.choice((1, 1, 2)))
         ]
         # A predicate stands before what its body assigns: it may read maps, not variables.
         yield "\n".join(_without_variables(text) for text in probes)

@@ -100,12 +100,12 @@ DEEP = {
     "call": ("str(", "1", ")"),
 }
 UNFINISHED = (
-    "b", "begin", "begin {", "begin { print(", 'begin { print("', 'begin { print("a\\', "begin { /*", "begin /",
-    "begin /1", "begin /1/", "kprobe:", "kprobe:f,", 'kprobe:"', "config", "config = {", "config = { a =", "let",
-    "let @m = hash(", "begin { @x[", "begin { $x =", "begin { if", "begin { if (1) {", "begin { let $x:",
-    "begin { if (1) { } else", "begin { unroll", "begin { let", "begin { (struct", "begin { x.", "begin { a ?",
-    "begin { a ? 1 :", "begin { sizeof(", "begin { offsetof(struct task_struct,", "begin { (a =", "#", "/*", "$",
-    "@", "\\",
+    "b", "begin", "begin {", "begin { print(", 'begin { print("', 'begin { print("a\\', "begin { /*",
+    "begin /", "begin /1", "begin /1/", "kprobe:", "kprobe:f,", 'kprobe:"', "config", "config = {",
+    "config = { a =", "let", "let @m = hash(", "begin { @x[", "begin { $x =", "begin { if", "#", "/*", "$",
+    "begin { if (1) {", "begin { let $x:", "begin { if (1) { } else", "begin { unroll", "begin { let",
+    "begin { (struct", "begin { x.", "begin { a ?", "begin { a ? 1 :", "begin { sizeof(", "@", "\\",
+    "begin { offsetof(struct task_struct,", "begin { (a =",
 )  # fmt: skip
 
 
