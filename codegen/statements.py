@@ -14,8 +14,10 @@ from codegen.operators import binary_as, condition
 from codegen.pieces import bare
 from lang import ast
 from lang.checked import VariableInfo
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.types import Aggregate, Pointer, Type, size_of
 
+MAX_LINES = 20_000  # of C in one program: clang takes seconds for these, and minutes for thrice as many
 _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 
 
@@ -24,6 +26,8 @@ def block(f: Function, node: ast.Block) -> None:
     outer = dict(f.variables)
     for item in node.statements:
         statement(f, item)
+        if ast.ends_probe(item):
+            break
     f.variables = outer
 
 
@@ -64,6 +68,9 @@ def _unroll(f: Function, node: ast.Unroll) -> None:
     count = f.constant(node.count)
     assert isinstance(count, int)
     for _ in range(count):
+        if len(f.code.lines) > MAX_LINES:
+            message = f"the program is too long: unrolled, it has more than {MAX_LINES} lines of C"
+            raise ScriptError([Diagnostic("error", node.span, message, ("unroll fewer times",))])
         with f.code.block(""):
             block(f, node.body)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lang.checked import Target
+from lang.diagnostics import listed
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.settings import Settings
@@ -69,8 +70,8 @@ def _retval(scene: Scene) -> Type | None:
     return scene.target.result
 
 
-_NUMBERED = ", ".join(f"{kind.name}s" for kind in KINDS if kind.numbered)
-_RETURNING = ", ".join(kind.name for kind in KINDS if kind.retval)
+_NUMBERED = listed(kind.name for kind in KINDS if kind.numbered)
+_RETURNING = listed(kind.name for kind in KINDS if kind.retval)
 
 BUILTINS = {
     item.name: item

@@ -118,6 +118,12 @@ class Diagnostics:
             raise ScriptError(self.errors)
 
 
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """A `did you mean` hint for a misspelled name, or nothing where no name is near."""
     from difflib import get_close_matches  # every start would pay for it

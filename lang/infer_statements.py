@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from lang import ast
@@ -47,6 +48,10 @@ class Statements(Flow):
             kind = self.type(last.value)
         elif last is not None:
             self.statement(last)
+        for item, following in pairwise(node.statements) if self.final else ():
+            if ast.ends_probe(item):
+                self.found.warn(following.span, "unreachable statement")
+                break
         self.scopes.pop()
         return kind
 
