@@ -207,6 +207,11 @@ class Statements(Flow):
 
     def _map_value_of(self, node: ast.Expression) -> Type | None:
         value = self.type(node)
+        source = node.inner if isinstance(node, ast.Group) else node
+        if isinstance(source, ast.Map | ast.MapEntry):
+            name = source.name if isinstance(source, ast.Map) else source.map.name
+            info = self.maps.get(name)
+            value = info.value if info is not None and isinstance(info.value, Aggregate) else value
         if isinstance(value, Aggregate) and not isinstance(node, ast.Call):
             self.error(node, UNREADABLE.format(f"a {value}"), PRINT_IT)
             return None

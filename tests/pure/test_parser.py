@@ -160,15 +160,15 @@ def test_no_string(text: str) -> None:
         ("let $x;", "(Let $x None None)"),
         ("_ = f();", "(Discard (Call f []))"),
         ("return", "(Return None)"),
-        ("unroll 3 { }", "(Unroll 3 (Block []))"),
-        ("unroll ($1) { }", "(Unroll (Parameter 1) (Block []))"),
-        ("if $x { }", "(IfStatement $x (Block []) None)"),
-        ("if !$x { } else { }", "(IfStatement (! $x) (Block []) (Block []))"),
+        ("unroll 3 { }", "(Unroll 3 (Block [] False))"),
+        ("unroll ($1) { }", "(Unroll (Parameter 1) (Block [] False))"),
+        ("if $x { }", "(IfStatement $x (Block [] False) None)"),
+        ("if !$x { } else { }", "(IfStatement (! $x) (Block [] False) (Block [] False))"),
         (
             "if (a == b) { } else if b { }",
-            "(IfStatement (== a b) (Block []) (IfStatement b (Block []) None))",
+            "(IfStatement (== a b) (Block [] False) (IfStatement b (Block [] False) None))",
         ),
-        ("{ f(); }", "(Block [(Evaluate (Call f []))])"),
+        ("{ f(); }", "(Block [(Evaluate (Call f []))] False)"),
     ],
 )
 def test_statement(text: str, expected: str) -> None:
