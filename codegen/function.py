@@ -19,6 +19,7 @@ from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
 MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
+MAX_MERGED_BYTES = 64  # what lies in neighbouring memsets without harm
 _PARAMETERS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 
 
@@ -139,6 +140,9 @@ class Function:
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:
             self.code.line(f"__builtin_memset(&{place}, 0, {size});")
+            if size > MAX_MERGED_BYTES:
+                # clang makes one memset of neighbours, and may call a function for the sum.
+                self.code.line('asm volatile("" ::: "memory");')
         else:
             # Reading from address 0 fails, and the helper zeroes what it could not read.
             self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, (void *)0);")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ebt import interrupts  # isort: split
+
 import os
 import signal
 import sys
@@ -148,3 +150,6 @@ def _doctor(options: Options, source: list[Source]) -> int:
     if options.words:
         raise UsageError("doctor takes no arguments")
     return doctor()
+
+
+interrupts.loaded()

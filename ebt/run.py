@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from codegen.pipeline import Compiled, compile_script
+from ebt import interrupts
 from ebt.failures import WRONG, tell
 from ebt.machines import choose_machine
 from ebt.options import Options, UsageError
@@ -37,7 +38,7 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
         return WRONG
     if options.pid and not os.path.isdir(f"/proc/{options.pid}"):
         raise UsageError(f"-p: there is no process {options.pid}")
-    with Compiler() as compiler:
+    with interrupts.fatal(), Compiler() as compiler:
         private_tracefs()
         machine = choose_machine(options, loads=True, privileged=True)
         compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid)
