@@ -25,7 +25,7 @@ from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
 
-MAX_CHARACTERS = 64 << 10
+MAX_CHARACTERS = 48 << 10
 MAX_DEPTH = 200
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 

@@ -13,8 +13,9 @@ NOT_YET = {
     "typeinfo": "'typeinfo' is not supported",
 }  # fmt: skip
 RESERVED = {
-    *NOT_YET, "while", "for", "break", "continue", "macro", "typeof", "comptime", "if", "else", "unroll", "return", "let", "sizeof", "offsetof", "true", "false", "config",
-    "struct", "union", "enum",
+    *NOT_YET,
+    "while", "for", "break", "continue", "macro", "typeof", "comptime", "if", "else", "unroll",
+    "return", "let", "sizeof", "offsetof", "true", "false", "config", "struct", "union", "enum",
 }  # fmt: skip
 _VALUE_STARTS = {"INTEGER", "STRING", "NAME", "VARIABLE", "MAP"}
 _TOKEN = re.compile(

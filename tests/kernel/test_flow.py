@@ -20,7 +20,10 @@ SCRIPTS = {
         '$t = "none"; $n = 3 + (pid * 0); for $i : 0..$n { $t = $i == 2 ? "two" : "less"; } print($t);', "two",
     ),
     "while": ("$i = 0; while ($i < 23) { $i++; } print($i);", "23"),
-    "map": ("@a[2] = 3; @a[5] = 7; $s = 0; for $kv : @a { $s += $kv.0 * $kv.1; } print($s); clear(@a);", "41"),
+    "map": (
+        "@a[2] = 3; @a[5] = 7; $s = 0; for $kv : @a { $s += $kv.0 * $kv.1; } print($s); clear(@a);",
+        "41",
+    ),
     "map of text": ('@a["x"] = "yy"; for $kv : @a { printf("%s=%s\\n", $kv.0, $kv.1); } clear(@a);', "x=yy"),
     "counts": ("@c[1] = count(); @c[1] = count(); for $kv : @c { print($kv); } clear(@c);", "(1, 2)"),
     "read count": ("@c = count(); @c = count(); print(@c + 1); clear(@c);", "3"),
@@ -32,7 +35,10 @@ SCRIPTS = {
     "block value": ("$x = { $y = 3; $y * 7 }; print($x);", "21"),
     "typeof": ("let $x: typeof(pid) = 5; print(sizeof($x));", "4"),
     "comptime": ("if comptime (1 + 1 == 2) { print(1); } else { print(curtask.no_such_field); }", "1"),
-    "exists": ('if (exists("struct task_struct.no_such")) { print(curtask.no_such); } else { print(2); }', "2"),
+    "exists": (
+        'if (exists("struct task_struct.no_such")) { print(curtask.no_such); } else { print(2); }',
+        "2",
+    ),
     "coalesce": ("print((curtask.no_such_field ?? curtask.pid) == tid);", "true"),
 }  # fmt: skip
 

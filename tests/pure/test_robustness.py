@@ -16,13 +16,13 @@ from tests.pure.generate import programs
 from tests.pure.mutate import SEEDS, mutations
 
 N = 10_000
-LIMIT = 65_536  # characters of a script
+LIMIT = 49_152  # characters of a script
 WRAPPED = "begin {{ print({}); @x[1] = 1; }}"
 
 
 def outcome(text: str, parameters: tuple[str, ...] = ()) -> str:
     """`` for a script that compiles, else the first message. Anything but a diagnostic fails the test."""
-    start = time.perf_counter()
+    start = time.process_time()  # of this process: the machine may be busy with others
     try:
         assert compile_script(Source("t", text), default_machine(), parameters).c
         message = ""
@@ -30,7 +30,7 @@ def outcome(text: str, parameters: tuple[str, ...] = ()) -> str:
         assert 1 <= len(wrong.diagnostics) <= 20
         assert all(item.render() for item in wrong.diagnostics)
         message = wrong.diagnostics[0].message
-    assert time.perf_counter() - start < 2 * PATIENCE, text[:80]
+    assert time.process_time() - start < 2 * PATIENCE, text[:80]
     return message
 
 
