@@ -17,7 +17,8 @@ SCRIPTS = {
     "empty range": ("$n = pid * 0; $s = 1; for $i : 5..$n { $s = 2; } print($s);", "1"),
     "nested": ("$s = 0; for $i : 0..5 { for $j : 0..$i { $s += $j; } } print($s);", "10"),
     "strings across": (
-        '$t = "none"; $n = 3 + (pid * 0); for $i : 0..$n { $t = $i == 2 ? "two" : "less"; } print($t);', "two",
+        '$t = "none"; $n = 3 + pid * 0; for $i : 0..$n { $t = $i == 2 ? "two" : "less"; } print($t);',
+        "two",
     ),
     "while": ("$i = 0; while ($i < 23) { $i++; } print($i);", "23"),
     "map": (
