@@ -138,6 +138,11 @@ def _delete(f: Function, node: ast.Call) -> Value:
     return Value(delete_entry(f, *_map_and_key(node)), BOOL)
 
 
+def delete_unasked(f: Function, node: ast.Call) -> None:
+    """delete() as a statement: nobody asks whether the entry was there."""
+    delete_entry(f, *_map_and_key(node), wanted=False)
+
+
 def _has_key(f: Function, node: ast.Call) -> Value:
     return Value(has_entry(f, *_map_and_key(node)), BOOL)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen import flow
+from codegen.calls import delete_unasked
 from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
@@ -144,6 +145,9 @@ def _discard(f: Function, node: ast.Discard | ast.Evaluate) -> None:
     step = node.value
     if isinstance(step, ast.Block):
         _block(f, step)
+        return
+    if isinstance(step, ast.Call) and step.name == "delete":
+        delete_unasked(f, step)
         return
     if isinstance(step, ast.StepBefore | ast.StepAfter) and isinstance(step.target, ast.Variable):
         name = f.variables[f.body.variables[step.target]]

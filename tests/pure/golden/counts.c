@@ -66,7 +66,6 @@ int on_sys_exit_read(struct on_sys_exit_read_record *ctx)
         return 1;
 #line 2 "counts.ebt"
     // @bytes = hist(args.ret)
-    u32 first = 0;
     u32 bucket = ebt_hist_bucket(ret, 0);
     u64 *bytes = at_bytes.lookup(&bucket);
     if (bytes) {
@@ -104,6 +103,7 @@ int on_sys_exit_read(struct on_sys_exit_read_record *ctx)
 #line 5 "counts.ebt"
     // @last = nsecs
     u64 now = bpf_ktime_get_boot_ns();
+    u32 first = 0;
     struct at_last_value *last = at_last.lookup(&first);
     if (last) {
         last->value = now;

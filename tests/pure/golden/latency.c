@@ -81,6 +81,6 @@ int on_vfs_read_return(struct pt_regs *ctx)
 #line 4 "latency.ebt"
     // delete(@start, tid)
     u32 key_4 = tid;
-    bool deleted = at_start.delete(&key_4) == 0;
+    at_start.delete(&key_4);
     return 0;
 }
