@@ -10,8 +10,8 @@ import pytest
 
 from codegen.plan import Place
 from runtime.bpf import _listed_lines, parse_complaints
-from runtime.kerneltree import NoRegisters, kernel_tree, tree_files
 from runtime.callbacks import link_program
+from runtime.kerneltree import NoRegisters, kernel_tree, tree_files
 from runtime.object import Code, MapSpec, Object, map_references, unlink
 from runtime.refusal import explain, failing_instruction, script_place
 
