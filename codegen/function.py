@@ -202,7 +202,7 @@ class Function:
             # A char array: what follows its NUL is no part of the text, and must not become part of a key.
             self.read_string(room, str(min(size, size_of(kind))), f"&{place.text}", place.space)
         else:
-            self.code.line(f"{reader(place.space)}(&{room}, {size}, &{place.text});")
+            self.code.line(f"{reader(place.space)}(&{room}, {size}, {_address(place)});")
 
     def read_string(self, room: str, size: str, address: str, space: Space | str) -> None:
         """The string behind an address, with its NUL, into an lvalue of `size` bytes."""
@@ -276,6 +276,13 @@ class Function:
             "    if (!scratch)",
             f"        return {self.exit_value};",
         ]
+
+
+def _address(place: Place) -> str:
+    """Of a place. BCC would read a whole struct behind a pointer itself, where its name stood."""
+    if isinstance(place.type, Struct) and place.text.startswith("(*("):
+        return f"(void *){place.text[2:-1]}"
+    return f"&{place.text}"
 
 
 def reader(space: Space | str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen import flow
-from codegen.calls import delete_unasked
+from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry

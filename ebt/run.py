@@ -41,7 +41,7 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
     with interrupts.fatal(), Compiler() as compiler:
         private_tracefs()
         machine = choose_machine(options, loads=True, privileged=True)
-        compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid)
+        compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid, options.unsafe)
         _warn(compiled, options)
         if options.stage:
             show_stage(compiled, options.stage)
@@ -74,9 +74,9 @@ def _run(loaded: Loaded, compiled: Compiled, options: Options) -> int:
     writer: Writer
     out, messages = Output(out_fd, buffering), Output(2)
     if options.format == "json":
-        writer = JsonWriter(out, messages, quiet=options.quiet)
+        writer = JsonWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     else:
-        writer = TextWriter(out, messages, quiet=options.quiet)
+        writer = TextWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     if options.dry_run:
         return _dry_run(loaded, compiled, writer)
     child = _start_child(options.command) if options.command is not None else None

@@ -30,7 +30,7 @@ _PMU = "/sys/bus/event_source/devices"
 # Functions that are there to be probed, or at least hardly ever called.
 _QUIET_FUNCTIONS = ("bpf_fentry_test1", "vfs_create", "do_sys_openat2")
 _QUIET_TRACEPOINTS = ("sched/sched_process_exec", "sched/sched_switch")
-_BOOT_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 113, 195, 164, 181
+_BOOT_NS, _TAI_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 208, 113, 195, 164, 181
 
 
 class _Refused(Exception):
@@ -314,6 +314,7 @@ _TRIALS: dict[str, _Trial] = {
     "hardware": _hardware,
     "ringbuf": _ringbuf,
     "boot_clock": _helper(_BOOT_NS),
+    "tai_clock": _helper(_TAI_NS),
     "probe_read_kernel": _helper(_READ_KERNEL),
     "percpu_lookup": _helper(_PERCPU_LOOKUP),
     "for_each_map_elem": _helper(_FOR_EACH),

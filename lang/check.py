@@ -41,6 +41,7 @@ class _Draft:
     types: dict[ast.Node, Type] = field(default_factory=dict)
     variables: dict[ast.Variable, VariableInfo] = field(default_factory=dict)
     declared: dict[ast.Node, VariableInfo] = field(default_factory=dict)
+    meanings: dict[ast.Node, ast.Expression] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def check(
     parameters: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
+    unsafe: bool = False,
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
-    settings = read_settings(script.config, environment or {}, found)
+    settings = replace(read_settings(script.config, environment or {}, found), unsafe=unsafe)
     if not script.probes:
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
@@ -77,7 +79,9 @@ def check(
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
-    bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
+    bodies = tuple(
+        Body(item.probe, item.targets, item.types, item.variables, item.meanings) for item in drafts
+    )
     return Result(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
         found.warnings,
@@ -116,18 +120,22 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         if isinstance(node, ast.Member) and isinstance(node.base, ast.Name) and node.base.name == "args"
     )  # fmt: skip
     names = {node.name for node in nodes if isinstance(node, ast.Name | ast.Call)}
+    bases = {node.base for node in nodes if isinstance(node, ast.Member)}
+    whole = any(isinstance(node, ast.Name) and node.name == "args" and node not in bases for node in nodes)
     groups: dict[Any, list[Target]] = {}
     for target in targets:
-        if arguments or ("retval" in names and target.kind == "fexit"):
+        if arguments or whole or ("retval" in names and target.kind == "fexit"):
             target = _with_arguments(target, machine)
-        used = tuple(item for item in (target.fields or ()) if item.name in arguments)
+        used = tuple(item for item in (target.fields or ()) if whole or item.name in arguments)
         given = tuple(
-            (place, item) for place, item in enumerate(target.parameters or ()) if item.name in arguments
-        )  # fmt: skip
+            (place, item)
+            for place, item in enumerate(target.parameters or ())
+            if whole or item.name in arguments
+        )
         returns = "retval" in names and target.kind == "fexit"
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, len(target.parameters or ())) if returns else None
-        label = target.label if "probe" in names or target.kind in ("begin", "end") else ""
+        label = target.label if {"probe", "probetype"} & names or target.kind in ("begin", "end") else ""
         groups.setdefault((target.kind, used, given, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]
 
@@ -188,7 +196,7 @@ class _Checker(Statements):
         self.found.raise_errors()
 
     def _visit(self, draft: _Draft) -> None:
-        self.enter(draft.targets[0], draft.types, draft.variables, draft.declared)
+        self.enter(draft.targets[0], draft.types, draft.variables, draft.declared, draft.meanings)
         self.visit_body(draft.probe)
 
     def _check_map(self, info: MapInfo) -> None:

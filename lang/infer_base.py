@@ -49,6 +49,7 @@ class InferenceBase:
         self.constants: dict[str, tuple[int, Enum] | None] = {}  # by name, as the machine answered
         self.written: dict[tuple[str, str], Type | None] = {}  # types by tag and name, likewise
         self.declared: dict[ast.Node, VariableInfo] = {}  # of the body: by the node that declares
+        self.meanings: dict[ast.Node, ast.Expression] = {}  # of the body: what a call is short for
         self.scopes: list[dict[str, VariableInfo]] = []
         self._scene: Scene | None = None
 
@@ -64,10 +65,12 @@ class InferenceBase:
         types: dict[ast.Node, Type],
         variables: dict[ast.Variable, VariableInfo],
         declared: dict[ast.Node, VariableInfo],
+        meanings: dict[ast.Node, ast.Expression],
     ) -> None:
         """Begin one body; its tables are kept from round to round by the driver."""
         self._scene = Scene(self.machine, self.settings, target)
         self.types, self.variables, self.declared, self.scopes = types, variables, declared, []
+        self.meanings = meanings
 
     def error(self, node: ast.Node | Span, message: str, *hints: str) -> None:
         """Report, if this is the last round."""
@@ -96,6 +99,14 @@ class InferenceBase:
 
     def special_constant(self, node: ast.Expression) -> Constant | None:
         """The value of sizeof, offsetof or exists(), if it is known yet."""
+        raise NotImplementedError
+
+    def exists(self, node: ast.Call) -> bool | None:
+        """Whether this kernel has what exists() asks for."""
+        raise NotImplementedError
+
+    def block(self, node: ast.Block) -> Type | None:
+        """Visit a block; the type of its value, void where it has none."""
         raise NotImplementedError
 
     def refuse_in_loop(self, node: ast.Node, name: str) -> bool:
