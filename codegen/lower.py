@@ -11,7 +11,7 @@ from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
-from codegen.statements import block, statement
+from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang.checked import Body, Checked, Target
 from lang.machine import Field, Machine
@@ -74,6 +74,8 @@ def _lower_body(program: Program, body: Body) -> Function:
         _predicate(function)
     # The scratch area is looked up after the filters, unless these need it themselves.
     function.prologue_at = 0 if function.scratch else len(function.code.lines)
+    for info in body.hoisted:
+        declare(function, info)
     block(function, body.probe.body)
     return function
 

@@ -45,7 +45,8 @@ def _first(f: Function) -> str:
 
 def _key(f: Function, spec: Map, kind: Type, keys: tuple[ast.Expression, ...]) -> str:
     c_type = f.program.tables[spec.name].key
-    if not c_type.startswith("struct "):
+    if not c_type.startswith("struct ") or c_type.endswith("*"):
+        f.stack_used += 8
         return f.temporary("key", c_type, bare(f.evaluate(keys[0]).text))
     room = f.struct_memory("key", c_type, spec.key_size)
     parts = key_parts(kind)
@@ -139,6 +140,7 @@ def write_entry(f: Function, node: ast.Node, at: Entry, text: str) -> None:
             f.code.line(f"{found}->written = 1;")
         return
     c_type = f.program.types.name(at.kind)
+    f.stack_used += 8
     new = f.temporary("new", c_type, text)
     _update(f, node, at, f"&{new}")
 
@@ -238,6 +240,7 @@ def aggregate(
     with f.code.otherwise():
         c_type = f.program.tables[at.map.name].value
         fresh = f.names.fresh("new")
+        f.stack_used += 16
         f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
         _update(f, node, at, f"&{fresh}")
 

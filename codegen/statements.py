@@ -19,6 +19,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.types import Aggregate, Pointer, Type, size_of
 
 MAX_LINES = 20_000  # of C in one program: clang takes seconds for these, and minutes for thrice as many
+ROOMY = 96  # bytes of stack below which nothing needs to be given back
 _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 
 
@@ -38,7 +39,14 @@ def statement(f: Function, node: ast.Statement) -> None:
         f.code.at(node.span)
         f.code.line(f"// {comment(node.span.text)}")
         f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
+    start, used, learned, known = len(f.code.lines), f.stack_used, f.code.learned, dict(f.variables)
     _LOWER[type(node)](f, node)
+    private = f.code.learned == learned and f.variables == known
+    if isinstance(node, _COMPOUND) or not private or used < ROOMY or f.stack_used == used:
+        return
+    # What the statement put on the stack is of no use to the next one: its block gives it back.
+    f.code.enclose(start)
+    f.stack_used = used
 
 
 def _block(f: Function, node: ast.Block) -> None:
@@ -119,6 +127,13 @@ def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> 
         return
     f.code.line(f"{name} = {text};")
     f.code.forget(name)
+
+
+def declare(f: Function, info: VariableInfo) -> None:
+    """A variable of the whole body, zeroed."""
+    if info.type is None:
+        raise f.bug(f.body.probe, f"{info.name} has no type")
+    _declare(f, info, info.type, "0")
 
 
 def _declare(f: Function, info: VariableInfo, kind: Type, text: str) -> None:

@@ -20,13 +20,16 @@ from lang.expand import Expansion
 from lang.fold import fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
-from lang.probes import expand_attach_point
+from lang.probes import BY_NAME, expand_attach_point
 from lang.settings import Settings, read_settings
 from lang.types import Aggregate, Type, size_of
 
 MAX_ROUNDS = 50
 MAX_ENTRIES = 1 << 26
 MAX_KEY_BYTES = 8192  # what a key's memory in the scratch area may take; the kernel allows more
+# A hash map's key had to fit the BPF stack: MAX_BPF_STACK in kernel/bpf/hashtab.c, as in 5.10.
+MAX_OLD_KEY_BYTES = 512
+SHORT_STRINGS = 200  # two strings and some numbers fit such a key
 MAP_KINDS = {
     "hash": False, "lruhash": False, "percpuhash": True, "percpulruhash": True,
 }  # fmt: skip
@@ -42,6 +45,8 @@ class _Draft:
     variables: dict[ast.Variable, VariableInfo] = field(default_factory=dict)
     declared: dict[ast.Node, VariableInfo] = field(default_factory=dict)
     meanings: dict[ast.Node, ast.Expression] = field(default_factory=dict)
+    absent: bool = False  # none of its targets exists here: typed, but no part of the program
+    hoisted: dict[str, VariableInfo] = field(default_factory=dict)  # variables of the whole body
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def check(
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
-    settings = replace(read_settings(script.config, environment or {}, found), unsafe=unsafe)
+    defaults = Settings() if machine.supports("big_keys").works else Settings(max_strlen=SHORT_STRINGS)
+    settings = replace(read_settings(script.config, environment or {}, found, defaults), unsafe=unsafe)
     if not script.probes:
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
@@ -73,14 +79,23 @@ def check(
     found.raise_errors()
     drafts = _expand(script, machine, parameters, settings, found, pid)
     found.raise_errors()
-    if not drafts:
+    if all(item.absent for item in drafts):
         raise ScriptError([Diagnostic("error", script.probes[0].span, "no probe can be attached")])
     checker = _Checker(machine, settings, parameters, found)
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
     bodies = tuple(
-        Body(item.probe, item.targets, item.types, item.variables, item.meanings) for item in drafts
+        Body(
+            item.probe,
+            item.targets,
+            item.types,
+            item.variables,
+            item.meanings,
+            tuple(info for info in item.hoisted.values() if info.type is not None),
+        )
+        for item in drafts
+        if not item.absent
     )
     return Result(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
@@ -108,8 +123,20 @@ def _expand(
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]
-        drafts += [_Draft(probe, group) for group in _split(probe, targets, machine)]
+        groups = _split(probe, targets, machine)
+        drafts += [_Draft(probe, group) for group in groups]
+        if not groups and not found.errors:
+            drafts += _absent(probe)
     return drafts
+
+
+def _absent(probe: ast.Probe) -> list[_Draft]:
+    """A probe that cannot be attached here, and may be missing: its body still says what the maps hold."""
+    kind = BY_NAME.get(probe.attach_points[0].provider.lower())
+    if kind is None:
+        return []
+    target = Target(kind.name, probe.attach_points[0].span.text, probe.attach_points[0].span)
+    return [_Draft(probe, (target,), absent=True)]
 
 
 def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tuple[Target, ...]]:
@@ -175,12 +202,13 @@ class _Checker(Statements):
             info.key = settle(info.key) if info.key is not None else None
             info.value = settle(info.value) if info.value is not None else None
         for draft in drafts:
-            for variable in draft.declared.values():
+            for variable in (*draft.declared.values(), *draft.hoisted.values()):
                 variable.type = settle(variable.type) if variable.type is not None else None
         self._grow_all(drafts)
         self.final = True
         for draft in drafts:
-            self._visit(draft)
+            if not draft.absent:
+                self._visit(draft)
         for info in self.maps.values():
             self._check_map(info)
 
@@ -197,6 +225,7 @@ class _Checker(Statements):
 
     def _visit(self, draft: _Draft) -> None:
         self.enter(draft.targets[0], draft.types, draft.variables, draft.declared, draft.meanings)
+        self.hoisted = draft.hoisted
         self.visit_body(draft.probe)
 
     def _check_map(self, info: MapInfo) -> None:
@@ -208,6 +237,7 @@ class _Checker(Statements):
         if info.kind and MAP_KINDS[info.kind] != isinstance(info.value, Aggregate):
             wanted = "percpuhash or percpulruhash" if isinstance(info.value, Aggregate) else "hash or lruhash"
             self.error(info.span, f"{info.name} holds {info.value}, which needs {wanted}, not {info.kind}")
-        if info.key is not None and size_of(info.key) > MAX_KEY_BYTES:
-            size = size_of(info.key)
-            self.error(info.span, f"the key of {info.name} has {size} bytes: the limit is {MAX_KEY_BYTES}")
+        limit = MAX_KEY_BYTES if self.machine.supports("big_keys").works else MAX_OLD_KEY_BYTES
+        if info.key is not None and size_of(info.key) > limit:
+            message = f"the key of {info.name} has {size_of(info.key)} bytes: the limit is {limit}"
+            self.error(info.span, message, "shorten its strings: config = { max_strlen = N }")

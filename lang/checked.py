@@ -75,6 +75,7 @@ class Body:
     types: Mapping[ast.Node, Type]
     variables: Mapping[ast.Variable, VariableInfo]
     meanings: Mapping[ast.Node, ast.Expression]  # of what is short for something else, such as ppid
+    hoisted: tuple[VariableInfo, ...] = ()  # variables of the whole body, as in scripts of before block scope
 
     def type(self, node: ast.Node) -> Type:
         return self.types[node]

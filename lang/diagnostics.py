@@ -128,7 +128,7 @@ def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """A `did you mean` hint for a misspelled name, or nothing where no name is near."""
     from difflib import get_close_matches  # every start would pay for it
 
-    close = get_close_matches(name, list(known), n=3, cutoff=0.7)
+    close = get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.7)
     if not close:
         return ()
     return ("did you mean " + " or ".join(f"'{item}'" for item in close) + "?",)

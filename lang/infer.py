@@ -107,7 +107,10 @@ class Inference(Operators):
 
     def _variable(self, node: ast.Variable) -> Type | None:
         info = self.lookup(node.name)
-        if info is None:
+        if info is None and node.span.source.name.endswith(".bt") and not self.final:
+            info = self.hoisted[node.name] = VariableInfo(node.name, node.span)
+            self.grew = True
+        if info is None or (node.name in self.hoisted and info.type is None and self.final):
             visible = [name for scope in self.scopes for name in scope]
             self.error(node, f"undefined or undeclared variable: {node.name}", *self.near(node.name, visible))
             return None

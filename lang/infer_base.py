@@ -50,6 +50,7 @@ class InferenceBase:
         self.written: dict[tuple[str, str], Type | None] = {}  # types by tag and name, likewise
         self.declared: dict[ast.Node, VariableInfo] = {}  # of the body: by the node that declares
         self.meanings: dict[ast.Node, ast.Expression] = {}  # of the body: what a call is short for
+        self.hoisted: dict[str, VariableInfo] = {}  # of the body: see `lookup`
         self.scopes: list[dict[str, VariableInfo]] = []
         self._scene: Scene | None = None
 
@@ -176,8 +177,13 @@ class InferenceBase:
             info.key, self.grew = merged, True
 
     def lookup(self, name: str) -> VariableInfo | None:
-        """The variable of this name that is visible here."""
-        return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+        """The variable of this name that is visible here.
+
+        Before bpftrace 0.22 a variable belonged to the whole body. In a .bt file one that is used outside of
+        the block that assigns it still does: it is found here once its use was seen.
+        """
+        found = next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+        return found if found is not None else self.hoisted.get(name)
 
 
 def _shown(key: Type | None) -> str:

@@ -55,9 +55,11 @@ LIMITS = {
 }  # fmt: skip
 
 
-def read_settings(config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics) -> Settings:
-    """The script's settings; what is wrong in the block is reported at its place."""
-    settings = Settings()
+def read_settings(
+    config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics, defaults: Settings
+) -> Settings:
+    """The script's settings, over the defaults; what is wrong in the block is reported at its place."""
+    settings = defaults
     for item in config.settings if config else ():
         name = _canonical(item.name)
         if name in WITHOUT_EFFECT:
