@@ -5,6 +5,7 @@ from __future__ import annotations
 from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
+from codegen.names import identifier
 from lang import ast
 from lang.convert import value_type
 from lang.machine import Field
@@ -58,7 +59,7 @@ def _member_place(f: Function, node: ast.Member) -> Place | None:
 
 def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
     item = next((item for item in f.target.fields or () if item.name == node.name), None)
-    if item is None:
+    if item is None or f.target.kind == "sysret":
         return None
     kind = f.body.type(node)
     return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
@@ -73,6 +74,10 @@ def member(f: Function, node: ast.Member) -> Value:
         kind = base_type.elements[base_type.names.index(node.name)]
         return _within(f, f"(({f.program.types.name(base_type)} *){base.text})->{node.name}", kind)
     place = _member_place(f, node)
+    if place is None and f.target.kind == "sysret":
+        item = next(item for item in f.target.fields or () if item.name == node.name)
+        kind = f.body.type(node)
+        return Value(f"({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)}", kind)
     if place is None:
         number_of = next(i for i, item in enumerate(f.target.parameters or ()) if item.name == node.name)
         return f.argument(number_of, f.body.type(node))

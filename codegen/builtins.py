@@ -104,6 +104,10 @@ def _retval(f: Function, kind: Type) -> Value:
     return f.retval(kind)
 
 
+def _duration(f: Function, kind: Type) -> Value:
+    return Value(f.at_entry("duration", None), kind)
+
+
 def _func(f: Function, kind: Type) -> Value | None:
     if is_memory(kind):
         return None
@@ -123,6 +127,7 @@ _SCALARS: dict[str, Callable[[Function, Type], Value | None]] = {
     "cgroup": _simple("cgroup", "u64", "bpf_get_current_cgroup_id()"),
     "curtask": _curtask,
     "retval": _retval,
+    "duration": _duration,
     "func": _func,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen import builtins
+from codegen import builtins, entry
 from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
 from codegen.function import Function
@@ -14,12 +14,14 @@ from codegen.program import RING, Program, place_of
 from codegen.statements import block, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang.checked import Body, Checked, Target
+from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Machine
 from lang.probes import BY_NAME
 from lang.types import UINT32, VOID, Enum, Record, Tuple, Type
 
 PAGE = 4096
 DEFAULT_RING_BYTES = 16 << 20
+_HIDDEN = "what the next program must know of its call's entry"
 
 
 def lower(checked: Checked, machine: Machine) -> Lowered:
@@ -31,8 +33,13 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
         function = _lower_body(program, body)
         functions += [_finish(program, inner, ()) for inner in _take(program.loop_bodies)]
         attached = tuple(comment(point.span.text) for point in body.probe.attach_points)
+        if entry.entry_kind(function):
+            _take_entry(program, function)
+            hidden = _lower_entry(program, function)
+            functions.append(_finish(program, hidden, (_HIDDEN,)))
+            planned.append(_plan_program(hidden, hidden=True))
         functions.append(_finish(program, function, attached))
-        planned.append(_plan_program(function, body))
+        planned.append(_plan_program(function))
     for info in checked.maps.values():
         if info.value is not None:
             program.user_map(info.name)
@@ -69,12 +76,32 @@ def _lower_body(program: Program, body: Body) -> Function:
     function = Function(program, body, evaluate, store, statement)
     function.name = function.root = program.function_names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
+    for word in ("which", "entered", "call", "duration") if BY_NAME[function.target.kind].entry else ():
+        function.names.fresh(word)
     _filter_process(function)
+    function.filtered_at = len(function.code.lines)
     if body.probe.predicate is not None:
         _predicate(function)
     # The scratch area is looked up after the filters, unless these need it themselves.
     function.prologue_at = 0 if function.scratch else len(function.code.lines)
     block(function, body.probe.body)
+    return function
+
+
+def _take_entry(program: Program, f: Function) -> None:
+    """Put the look-up of the call's entry behind the filters that its hidden program has too."""
+    lines = entry.prologue(program, f)
+    f.code.lines[f.filtered_at : f.filtered_at] = lines
+    if f.prologue_at:
+        f.prologue_at += len(lines)
+
+
+def _lower_entry(program: Program, exit: Function) -> Function:
+    function = entry.entry_targets(exit)
+    function.name = function.root = program.function_names.fresh(f"{exit.name}_entry")
+    function.context = _context(function.target)
+    _filter_process(function)
+    entry.write_entry(program, function, exit)
     return function
 
 
@@ -93,6 +120,8 @@ def _filter_process(f: Function) -> None:
     pid = f.program.checked.pid
     if not pid or f.target.kind not in (
         "tracepoint",
+        "syscall",
+        "sysret",
         "rawtracepoint",
         "kprobe",
         "kretprobe",
@@ -133,17 +162,19 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
-def _plan_program(function: Function, body: Body) -> PlannedProgram:
-    kind = BY_NAME[body.targets[0].kind]
-    attach = tuple(_attach(target) for target in body.targets)
-    return PlannedProgram(function.name, kind.program, attach, tuple(function.callbacks))  # type: ignore[arg-type]
+def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
+    kind = BY_NAME[function.target.kind]
+    attach = tuple(_attach(target) for target in function.body.targets)
+    callbacks = tuple(function.callbacks)
+    return PlannedProgram(function.name, kind.program, attach, callbacks, hidden)  # type: ignore[arg-type]
 
 
 def _attach(target: Target) -> Attach:
+    prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
     return Attach(
-        target.label, place_of(target.span), target.category, target.name, target.module, target.path,
-        target.offset, target.pid, target.perf_type, target.perf_config, target.period, target.frequency,
-        "all" if target.all_cpus else "first",
+        target.label, place_of(target.span), target.category, prefix + target.name, target.module,
+        target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
+        target.frequency, "all" if target.all_cpus else "first",
     )  # fmt: skip
 
 

@@ -71,12 +71,15 @@ class Program:
     """One C function and where it is attached.
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
+    A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
+    program sees, point by point.
     """
 
     name: str
     kind: ProgramKind
     attach: tuple[Attach, ...]
     callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,3 +172,8 @@ class Plan:
     failures: tuple[Failure, ...] = ()
     settings: Settings = Settings()
     named: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> int:
+        """How many attach points the script has here."""
+        return sum(len(program.attach) for program in self.programs if not program.hidden)

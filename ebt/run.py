@@ -100,7 +100,7 @@ def _open_output(options: Options) -> int:
 
 def _dry_run(loaded: Loaded, compiled: Compiled, writer: Writer) -> int:
     loaded.attach_all()
-    writer.attached(sum(len(program.attach) for program in compiled.plan.programs))
+    writer.attached(compiled.plan.points)
     writer.flush()
     return 0
 

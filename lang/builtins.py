@@ -10,8 +10,9 @@ from lang.checked import Target
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.settings import Settings
-from lang.types import UINT32, UINT64, Pointer, Stack, Str, Struct, Symbol, Type, Void
+from lang.types import INT64, UINT32, UINT64, Pointer, Stack, Str, Struct, Symbol, Type, Void
 
+REGISTER_ARGUMENTS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
 
 
@@ -64,12 +65,15 @@ def _probe(scene: Scene) -> Type | None:
 
 
 def _retval(scene: Scene) -> Type | None:
+    if scene.target.kind == "sysret":
+        return INT64
     if scene.target.kind != "fexit":
         return UINT64
     return scene.target.result
 
 
 _NUMBERED = ", ".join(f"{kind.name}s" for kind in KINDS if kind.numbered)
+_TIMED = ", ".join(kind.name for kind in KINDS if kind.entry)
 _RETURNING = ", ".join(kind.name for kind in KINDS if kind.retval)
 
 BUILTINS = {
@@ -97,6 +101,10 @@ BUILTINS = {
             "retval", _retval, "what the function returned", lambda kind: kind.retval,
             "the retval builtin can only be used with {returning} probes",
         ),
+        Builtin(
+            "duration", _fixed(UINT64), "nanoseconds between the call's entry and its return",
+            lambda kind: bool(kind.entry), "the duration builtin can only be used with {timed} probes",
+        ),
     )
 }  # fmt: skip
 
@@ -117,7 +125,20 @@ def find_builtin(name: str) -> Builtin | None:
 def refusal(builtin: Builtin, scene: Scene) -> str | None:
     """Why the builtin cannot stand in this probe, or None where it can."""
     if builtin.allowed(scene.kind):
-        return None
+        found = ARGUMENT.fullmatch(builtin.name)
+        return _beyond(int(found[1]), scene) if found else None
     return builtin.refusal.format(
-        kind=scene.kind.name, name=builtin.name, returning=_RETURNING, numbered=_NUMBERED
+        kind=scene.kind.name, name=builtin.name, returning=_RETURNING, numbered=_NUMBERED, timed=_TIMED
     )
+
+
+def _beyond(number: int, scene: Scene) -> str | None:
+    """Why there is no argument of this number here."""
+    if scene.kind.registers:
+        if number < REGISTER_ARGUMENTS:
+            return None
+        return f"arg{number} is not in a register: there are arg0 to arg{REGISTER_ARGUMENTS - 1}"
+    count = len(scene.target.parameters or ())
+    if number < count:
+        return None
+    return f"'{scene.target.label}' has {count} argument{'' if count == 1 else 's'}: there is no arg{number}"

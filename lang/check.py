@@ -17,6 +17,7 @@ from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
 from lang.convert import settle
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
+from lang.expand_syscall import syscall_fields
 from lang.fold import fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
@@ -134,10 +135,12 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
 
 def _with_arguments(target: Target, machine: Machine) -> Target:
     """A wildcard's target gets its argument types only when a body needs them."""
+    if target.kind in ("syscall", "sysret") and target.fields is None:
+        return replace(target, fields=syscall_fields(machine, target.name) or ())
     if target.kind == "tracepoint" and target.fields is None:
         event = machine.tracepoint(target.category, target.name)
         return replace(target, fields=event.fields if event else ())
-    if target.kind in ("kprobe", "fentry", "fexit") and target.parameters is None:
+    if target.kind in ("kprobe", "kretprobe", "fentry", "fexit") and target.parameters is None:
         function = machine.function(target.name, target.module)
         if function is not None:
             return replace(target, parameters=function.parameters, result=function.result)

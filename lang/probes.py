@@ -23,6 +23,7 @@ from lang.expand import (
     tracepoint,
     user,
 )  # fmt: skip
+from lang.expand_syscall import syscall
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Kind:
     args: bool = False
     numbered: bool = False  # arg0 … argN
     retval: bool = False
+    entry: str = ""  # the kind that sees the call begin: gives `duration`, and the arguments at entry
     registers: bool = False  # ctx is struct pt_regs, or holds one
     func: bool = False
     special: bool = False
@@ -126,7 +128,7 @@ KINDS = (
     ),
     Kind(
         "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe", "kprobe"),
-        "return of a kernel function", retval=True, registers=True,
+        "return of a kernel function", args=True, numbered=True, retval=True, registers=True, entry="kprobe",
     ),
     Kind(
         "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry", "fentry"),
@@ -134,7 +136,7 @@ KINDS = (
     ),
     Kind(
         "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit", "fentry"),
-        "return of a kernel function, by trampoline", args=True, retval=True,
+        "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
     ),
     Kind(
         "uprobe", ("u",), "uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe", user("uprobe"),
@@ -142,7 +144,15 @@ KINDS = (
     ),
     Kind(
         "uretprobe", ("ur",), "uretprobe:BINARY:FUNCTION", "uretprobe", user("uretprobe"),
-        "return of a user function", retval=True, registers=True,
+        "return of a user function", numbered=True, retval=True, registers=True, entry="uprobe",
+    ),
+    Kind(
+        "syscall", ("sc",), "syscall:NAME", "tracepoint", syscall("syscall"),
+        "entry of a system call", args=True,
+    ),
+    Kind(
+        "sysret", ("sr",), "sysret:NAME", "tracepoint", syscall("sysret"),
+        "return of a system call", args=True, retval=True, entry="syscall",
     ),
     Kind("profile", ("p",), "profile:UNIT:RATE", "perf_event", timer("profile"), "a timer on every CPU"),
     Kind("interval", ("i",), "interval:UNIT:RATE", "perf_event", timer("interval"), "a timer on one CPU"),

@@ -97,25 +97,33 @@ class Loaded:
         return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
 
     def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
-        """Attach every program to its points, in the plan's order; how many were attached.
+        """Attach every program to its points, in the plan's order; how many of the script's were attached.
 
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
         refusal detaches what was attached and raises AttachError.
         """
         attacher = Attacher(find_tracefs())
+        count = 0
+        without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
             if program.kind == "special":
                 continue
+            skipped, without_entry = without_entry, set()
             for index, point in enumerate(program.attach):
+                if index in skipped:
+                    continue
                 try:
                     prog_fd = descriptors[min(index, len(descriptors) - 1)]
                     self.attached.append(attacher.attach(program.kind, point, prog_fd))
+                    count += not program.hidden
                 except AttachError as error:
                     if refused is None:
                         self.detach()
                         raise
                     refused(error)
-        return len(self.attached)
+                    if program.hidden:
+                        without_entry.add(index)
+        return count
 
     def run_special(self, name: Literal["begin", "end"]) -> int:
         """Run the `begin` or `end` programs in this process, in the plan's order; how many there were."""

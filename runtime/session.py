@@ -168,7 +168,7 @@ class Session:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
         self._loaded.attach_all()
-        self._writer.attached(sum(len(program.attach) for program in self._plan.programs))
+        self._writer.attached(self._plan.points)
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
 
