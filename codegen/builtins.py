@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
@@ -22,7 +23,8 @@ def read(f: Function, name: str, kind: Type) -> Value | None:
     """The value of a scalar builtin; None where it is not one."""
     found = ARGUMENT.fullmatch(name)
     if found:
-        return f.argument(int(found[1]), None)
+        number = int(found[1])
+        return usdt.argument(f, number, kind) if f.target.operands else f.argument(number, None)
     rule = _SCALARS.get(name)
     return rule(f, kind) if rule is not None else None
 

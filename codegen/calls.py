@@ -194,7 +194,7 @@ def _store_constant(f: Function, place: str, text: str) -> None:
 
 def _default_space(f: Function) -> Space:
     """Where an integer that is used as an address points: user memory in user probes."""
-    return "user" if f.target.kind in ("uprobe", "uretprobe") else "kernel"
+    return "user" if f.target.kind in ("uprobe", "uretprobe", "usdt") else "kernel"
 
 
 def _length(f: Function, node: ast.Call, limit: int) -> str:

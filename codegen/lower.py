@@ -174,7 +174,7 @@ def _attach(target: Target) -> Attach:
     return Attach(
         target.label, place_of(target.span), target.category, prefix + target.name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
-        target.frequency, "all" if target.all_cpus else "first",
+        target.frequency, "all" if target.all_cpus else "first", target.semaphore,
     )  # fmt: skip
 
 

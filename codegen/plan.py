@@ -47,8 +47,8 @@ class Attach:
     `label` is bpftrace's `probe` text. What is filled depends on the program's kind:
     tracepoint: `category`, `name`; raw_tracepoint: `name`; kprobe, kretprobe, fentry, fexit:
     `name` (function), `module`, `offset` (bytes into it); uprobe, uretprobe: `path`, `offset` (file
-    offset), `pid`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`, `pid`;
-    special: `name` is `begin` or `end`.
+    offset), `pid`, `semaphore`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`,
+    `pid`; special: `name` is `begin` or `end`.
     """
 
     label: str
@@ -64,6 +64,7 @@ class Attach:
     period: int = 0  # events, or nanoseconds for the clocks
     frequency: int = 0  # samples a second
     cpus: Literal["all", "first"] = "all"
+    semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from lang.checked import Target
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.settings import Settings
-from lang.types import INT64, UINT32, UINT64, Pointer, Stack, Str, Struct, Symbol, Type, Void
+from lang.types import INT64, UINT32, UINT64, Int, Pointer, Stack, Str, Struct, Symbol, Type, Void
 
 REGISTER_ARGUMENTS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
@@ -62,6 +62,14 @@ def _func(scene: Scene) -> Type | None:
 
 def _probe(scene: Scene) -> Type | None:
     return Str(len(scene.target.label.encode()) + 1)
+
+
+def _argument(number: int, scene: Scene) -> Type | None:
+    """A static probe's arguments have the sizes that its note says, all others are words."""
+    if number < len(scene.target.operands):
+        item = scene.target.operands[number]
+        return Int(item.size * 8, item.signed)
+    return UINT64
 
 
 def _retval(scene: Scene) -> Type | None:
@@ -116,7 +124,8 @@ def find_builtin(name: str) -> Builtin | None:
     found = BUILTINS.get(name)
     if found is None and ARGUMENT.fullmatch(name):
         return Builtin(
-            name, _fixed(UINT64), "an argument by number", lambda kind: kind.numbered,
+            name, lambda scene: _argument(int(name[3:]), scene), "an argument by number",
+            lambda kind: kind.numbered,
             "the {name} builtin can only be used with {numbered} probes",
         )  # fmt: skip
     return found
@@ -134,11 +143,15 @@ def refusal(builtin: Builtin, scene: Scene) -> str | None:
 
 def _beyond(number: int, scene: Scene) -> str | None:
     """Why there is no argument of this number here."""
-    if scene.kind.registers:
+    if scene.kind.name == "usdt":
+        operands = scene.target.operands
+        if number < len(operands) and operands[number].kind == "unknown":
+            return f"arg{number} lies where ebt cannot read it: {operands[number].text}"
+    elif scene.kind.registers:
         if number < REGISTER_ARGUMENTS:
             return None
         return f"arg{number} is not in a register: there are arg0 to arg{REGISTER_ARGUMENTS - 1}"
-    count = len(scene.target.parameters or ())
+    count = len(scene.target.operands or scene.target.parameters or ())
     if number < count:
         return None
     return f"'{scene.target.label}' has {count} argument{'' if count == 1 else 's'}: there is no arg{number}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lang import ast
+from lang.builtins import ARGUMENT
 from lang.cdefs import with_definitions
 from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
 from lang.convert import settle
@@ -128,8 +129,9 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         returns = "retval" in names and target.kind == "fexit"
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, len(target.parameters or ())) if returns else None
+        operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
         label = target.label if "probe" in names or target.kind in ("begin", "end") else ""
-        groups.setdefault((target.kind, used, given, result, label), []).append(target)
+        groups.setdefault((target.kind, used, given, operands, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]
 
 

@@ -24,6 +24,7 @@ from lang.expand import (
     user,
 )  # fmt: skip
 from lang.expand_syscall import syscall
+from lang.expand_usdt import usdt
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,10 @@ KINDS = (
     Kind(
         "sysret", ("sr",), "sysret:NAME", "tracepoint", syscall("sysret"),
         "return of a system call", args=True, retval=True, entry="syscall",
+    ),
+    Kind(
+        "usdt", (), "usdt:BINARY:[PROVIDER:]NAME", "uprobe", usdt,
+        "a static probe of a program or library", numbered=True, registers=True,
     ),
     Kind("profile", ("p",), "profile:UNIT:RATE", "perf_event", timer("profile"), "a timer on every CPU"),
     Kind("interval", ("i",), "interval:UNIT:RATE", "perf_event", timer("interval"), "a timer on one CPU"),

@@ -77,7 +77,8 @@ class Attacher:
             case "kprobe" | "kretprobe":
                 _bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
             case "uprobe" | "uretprobe":
-                event = _open_probe("uprobe", kind == "uretprobe", point.path, point.offset, point.pid)
+                returns, counter = kind == "uretprobe", point.semaphore
+                event = _open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
                 _bind(attached, event, prog_fd)
             case "perf_event":
                 for pid, cpu in _sampled(point):
@@ -125,10 +126,12 @@ def _open_kprobe(at_return: bool, point: Attach) -> int:
     return _open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
 
 
-def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int) -> int:
+def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
+    """`counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset."""
+    config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(
-        _pmu_type(pmu), _RETURN if at_return else 0, config1=ctypes.addressof(text), config2=offset,
+        _pmu_type(pmu), config, config1=ctypes.addressof(text), config2=offset,
         pid=pid or -1, cpu=-1 if pid else online_cpus()[0],
     )  # fmt: skip
     del text  # the kernel has copied it
