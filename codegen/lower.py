@@ -140,7 +140,7 @@ def _function_name(body: Body) -> str:
     kind = BY_NAME[target.kind]
     if kind.special:
         return f"on_{target.kind}"
-    if target.kind in ("profile", "interval", "software", "hardware"):
+    if target.kind in ("profile", "interval", "software", "hardware", "watchpoint"):
         return identifier("on_" + target.label)
     several = len(body.targets) > 1
     name = target.kind if several else target.name
@@ -175,6 +175,7 @@ def _attach(target: Target) -> Attach:
         target.label, place_of(target.span), target.category, prefix + target.name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
+        target.length,
     )  # fmt: skip
 
 

@@ -48,7 +48,8 @@ class Attach:
     tracepoint: `category`, `name`; raw_tracepoint: `name`; kprobe, kretprobe, fentry, fexit:
     `name` (function), `module`, `offset` (bytes into it); uprobe, uretprobe: `path`, `offset` (file
     offset), `pid`, `semaphore`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`,
-    `pid`; special: `name` is `begin` or `end`.
+    `pid`; where `perf_type` is that of breakpoints, `offset` is the address, `perf_config` the kind of access
+    and `length` the bytes; special: `name` is `begin`, `end` or `self`.
     """
 
     label: str
@@ -65,6 +66,7 @@ class Attach:
     frequency: int = 0  # samples a second
     cpus: Literal["all", "first"] = "all"
     semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
+    length: int = 0  # of what a watchpoint watches
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,11 @@ class Plan:
     failures: tuple[Failure, ...] = ()
     settings: Settings = Settings()
     named: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to wait for once `begin` has run."""
+        return any(item.kind != "special" or item.attach[0].name == "self" for item in self.programs)
 
     @property
     def points(self) -> int:

@@ -39,6 +39,7 @@ class Target:
     parameters: tuple[Parameter, ...] | None = None
     result: Type | None = None
     semaphore: int = 0
+    length: int = 0
     operands: tuple[Operand, ...] = ()  # a static probe's arguments
 
 

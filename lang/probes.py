@@ -23,6 +23,7 @@ from lang.expand import (
     tracepoint,
     user,
 )  # fmt: skip
+from lang.expand_events import REFUSED, self_signal, watchpoint
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
 
@@ -80,6 +81,9 @@ def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
         provider, *more = provider.split(":")
         expansion.parts = (*more, *expansion.parts)
     kind = BY_NAME.get(provider.lower())
+    if kind is None and provider.lower() in REFUSED:
+        reason = REFUSED[provider.lower()]
+        return expansion.error(f"'{provider}' probes cannot be had: {reason}", span=point.provider_span)
     if kind is None:
         known = [name for name in BY_NAME if len(name) > 2]
         hints = nearest(provider.lower(), known) or ("kinds: " + " ".join(item.name for item in KINDS),)
@@ -114,6 +118,10 @@ KINDS = (
     Kind(
         "end", (), "end", "special", special("end"),
         "once, after the other probes are detached", special=True,
+    ),
+    Kind(
+        "self", (), "self:signal:SIGUSR1", "special", self_signal,
+        "a signal to ebt itself", special=True,
     ),
     Kind(
         "tracepoint", ("t",), "tracepoint:CATEGORY:NAME", "tracepoint", tracepoint,
@@ -170,6 +178,10 @@ KINDS = (
         "hardware", ("h",), "hardware:EVENT[:PERIOD]", "perf_event",
         perf_event("hardware", PERF_HARDWARE, HARDWARE_EVENTS),
         "a counter of the processor, sampled",
+    ),
+    Kind(
+        "watchpoint", ("w",), "watchpoint:ADDRESS:LENGTH:MODE", "perf_event", watchpoint,
+        "memory that is written, read or executed",
     ),
 )  # fmt: skip
 BY_NAME = {name: kind for kind in KINDS for name in (kind.name, *kind.aliases)}

@@ -125,8 +125,8 @@ class Loaded:
                         without_entry.add(index)
         return count
 
-    def run_special(self, name: Literal["begin", "end"]) -> int:
-        """Run the `begin` or `end` programs in this process, in the plan's order; how many there were."""
+    def run_special(self, name: Literal["begin", "end", "self"]) -> int:
+        """Run the `begin`, `end` or `self` programs in this process, in the plan's order; how many."""
         ran = 0
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:

@@ -47,7 +47,7 @@ class Loaded(Protocol):
 
     def attach_all(self) -> object: ...
 
-    def run_special(self, name: Literal["begin", "end"]) -> object: ...
+    def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
     def detach(self) -> None: ...
 
@@ -125,6 +125,8 @@ class Session:
         stops.interruptible = True
         self._write_settings(child.pid if child else 0)
         self._loaded.run_special("begin")
+        if any(item.kind == "special" and item.attach[0].name == "self" for item in self._plan.programs):
+            stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
         self._attach()
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
@@ -133,7 +135,7 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
-        if all(program.kind == "special" for program in self._plan.programs):
+        if not self._plan.waits:
             stops.stop("nothing is attached")
         self._loop(stops, None if duration is None else time.monotonic() + duration)
         self._end(stops)
