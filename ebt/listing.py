@@ -73,6 +73,8 @@ class _Arguments:
             if function is None:
                 return []
             lines = [f"{_spelled(item.type)} {item.name}" for item in function.parameters]
+            if self._kind == "kretprobe":
+                return [*lines, "uint64 retval"]
             result = [] if isinstance(function.result, Void) else [f"{_spelled(function.result)} retval"]
             return lines + (result if self._kind == "fexit" else [])
         return []
@@ -114,7 +116,7 @@ def _matches(machine: Machine, kind: str, parts: list[str]) -> Iterator[tuple[st
     elif kind in _RATES:
         yield from ((f"{kind}:{rate}", _Arguments(machine, kind, ())) for rate in _RATES[kind])
     else:
-        yield kind, _Arguments(machine, kind, ())
+        yield BY_NAME[kind].syntax, _Arguments(machine, kind, ())
 
 
 def _static_probes(machine: Machine, parts: list[str]) -> Iterator[tuple[str, _Arguments]]:

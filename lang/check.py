@@ -22,11 +22,12 @@ from lang.expand_syscall import syscall_fields
 from lang.fold import fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
-from lang.probes import expand_attach_point
+from lang.probes import BY_NAME, KINDS, expand_attach_point
 from lang.settings import Settings, read_settings
 from lang.types import Aggregate, Type, size_of
 
 MAX_ROUNDS = 50
+_SPECIAL = {kind.name for kind in KINDS if kind.special}
 MAX_ENTRIES = 1 << 26
 MAX_KEY_BYTES = 8192  # what a key's memory in the scratch area may take; the kernel allows more
 MAP_KINDS = {
@@ -62,7 +63,7 @@ def check(
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
-    settings = read_settings(script.config, environment or {}, found)
+    settings = read_settings(script.config, environment or {}, found, script.span.source.name)
     if not script.probes:
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
@@ -73,8 +74,7 @@ def check(
     found.raise_errors()
     drafts = _expand(script, machine, parameters, settings, found, pid)
     found.raise_errors()
-    if not drafts:
-        raise ScriptError([Diagnostic("error", script.probes[0].span, "no probe can be attached")])
+    _require_probes(script, drafts, found)
     checker = _Checker(machine, settings, parameters, found)
     checker.declare(script.declarations)
     checker.settle(drafts)
@@ -84,6 +84,20 @@ def check(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
         found.warnings,
     )
+
+
+def _require_probes(script: ast.Script, drafts: list[_Draft], found: Diagnostics) -> None:
+    """Probes may be missing where the script says so, but not all: then nothing would ever happen."""
+    if any(not BY_NAME[draft.targets[0].kind].special for draft in drafts):
+        return
+    asked = [
+        point for probe in script.probes for point in probe.attach_points
+        if not point.optional and point.provider.lower() not in _SPECIAL
+    ]  # fmt: skip
+    if asked or not drafts:
+        span = asked[0].span if asked else script.probes[0].span
+        hints = tuple(item.message for item in found.warnings[:3])
+        raise ScriptError([Diagnostic("error", span, "no probe of the script can be attached here", hints)])
 
 
 def _unknown(node: ast.Expression) -> None:

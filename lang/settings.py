@@ -52,9 +52,14 @@ LIMITS = {
 }  # fmt: skip
 
 
-def read_settings(config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics) -> Settings:
-    """The script's settings; what is wrong in the block is reported at its place."""
-    settings = Settings()
+def read_settings(
+    config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics, script: str = ""
+) -> Settings:
+    """The script's settings; what is wrong in the block is reported at its place.
+
+    A `.bt` script may count on what bpftrace did until 0.23: a probe that is missing is told and left out.
+    """
+    settings = Settings(missing_probes="warn" if script.endswith(".bt") else "error")
     for item in config.settings if config else ():
         name = _canonical(item.name)
         if name in WITHOUT_EFFECT:
