@@ -13,17 +13,60 @@ from dataclasses import replace
 from codegen.builtins import tracepoint_member
 from codegen.function import Function
 from codegen.program import Program
+from lang import ast
+from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.probes import BY_NAME
 
 # The map evicts the oldest: calls that never return (an exit, a missed return) must not fill it for good.
 CALLS = 16384
+_LASTING = {"pid", "tid"}
 MISSED = "the entry of this call was not seen: it began before the probe was attached, or was dropped"
 
 
 def entry_kind(function: Function) -> str:
     """The kind of the hidden program; empty where the body asks nothing of the entry."""
     return BY_NAME[function.target.kind].entry if function.saved is not None else ""
+
+
+def filters(f: Function) -> list[ast.Expression]:
+    """The conditions of the predicate that hold at the entry as at the return: no other call needs saving."""
+    predicate = f.body.probe.predicate
+    if predicate is None or not _is_read(f):
+        return []
+    waiting: list[ast.Expression] = [predicate.condition]
+    found: list[ast.Expression] = []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Group):
+            waiting.append(node.inner)
+        elif isinstance(node, ast.Binary) and node.operator == "&&":
+            waiting += [node.right, node.left]
+        elif _is_lasting(node):
+            found.append(node)
+    return found
+
+
+def _is_lasting(node: ast.Expression) -> bool:
+    names = {item.name for item in ast.walk(node) if isinstance(item, ast.Name)}
+    plain = ast.Binary | ast.Group | ast.Integer | ast.Parameter | ast.Name
+    return bool(names) and names <= _LASTING and all(isinstance(item, plain) for item in ast.walk(node))
+
+
+def _is_read(f: Function) -> bool:
+    """Whether the body reads anything of the call's entry."""
+    native = BY_NAME[f.target.kind].entry == "fentry"
+    for node in ast.walk(f.body.probe):
+        if node not in f.body.types:
+            continue
+        match node:
+            case ast.Name(_, "duration"):
+                return True
+            case ast.Name(_, name) if ARGUMENT.fullmatch(name):
+                return True
+            case ast.Member(_, ast.Name(_, "args")) if not native:
+                return True
+    return False
 
 
 def prologue(program: Program, f: Function) -> list[str]:

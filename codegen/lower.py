@@ -13,6 +13,7 @@ from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
 from codegen.statements import block, statement
 from codegen.unit import CFunction, Lowered, Unit
+from lang import ast
 from lang.checked import Body, Checked, Target
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Machine
@@ -76,9 +77,11 @@ def _lower_body(program: Program, body: Body) -> Function:
     function = Function(program, body, evaluate, store, statement)
     function.name = function.root = program.function_names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
-    for word in ("which", "entered", "call", "duration") if BY_NAME[function.target.kind].entry else ():
-        function.names.fresh(word)
     _filter_process(function)
+    if BY_NAME[function.target.kind].entry:
+        for word in ("which", "entered", "call", "duration"):
+            function.names.fresh(word)
+        _filter_calls(function, entry.filters(function))
     function.filtered_at = len(function.code.lines)
     if body.probe.predicate is not None:
         _predicate(function)
@@ -101,6 +104,7 @@ def _lower_entry(program: Program, exit: Function) -> Function:
     function.name = function.root = program.function_names.fresh(f"{exit.name}_entry")
     function.context = _context(function.target)
     _filter_process(function)
+    _filter_calls(function, entry.filters(exit))
     entry.write_entry(program, function, exit)
     return function
 
@@ -113,6 +117,14 @@ def _predicate(f: Function) -> None:
     value = f.evaluate(predicate.condition)
     f.code.line(f"if ({negated(value.text)})")
     f.code.line(f"    return {f.exit_value};")
+
+
+def _filter_calls(f: Function, conditions: list[ast.Expression]) -> None:
+    """What the entry and the return of a call are filtered by alike."""
+    for node in conditions:
+        f.code.at(node.span)
+        f.code.line(f"if ({negated(f.evaluate(node).text)})")
+        f.code.line(f"    return {f.exit_value};")
 
 
 def _filter_process(f: Function) -> None:

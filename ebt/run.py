@@ -62,7 +62,7 @@ def _warn(compiled: Compiled, options: Options) -> None:
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:
     for program in compiled.plan.programs:
         for point in program.attach[:50]:
-            tell(f"attaching {point.label}")
+            tell(f"attaching {point.label}" + (" (its entry)" if program.hidden else ""))
     now = time.monotonic()
     tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,21 @@ def test_the_entry_is_saved_only_when_it_is_read(ebt: Ebt) -> None:
         "compile", "-e", "uretprobe:libc:getenv { if (0) { print(duration); } @[arg0] = count(); }"
     ).stdout
     assert "u64 arg0;" in text and "u64 arg1;" not in text and "getenv_return_entry" in text
+
+
+def test_other_calls_are_not_saved(ebt: Ebt) -> None:
+    """What the predicate says of the process is asked at the entry too: no other's call is missed."""
+    name = fresh()
+    with working(f"name={name}", "say", "wait", "kill=5") as worker, working("sleep=1"):
+        worker.wait_for(r"^pid \d+")
+        kinds = "sysret:*kill,sysret:*nanosleep"
+        program = f"{kinds} /pid == {worker.pid} && retval == 0/ {{ @[duration > 0] = count(); }}"
+        with running([*ebt.command, "-q", "-e", program]) as run:
+            time.sleep(2)
+            worker.tell()
+            worker.end()
+            result = run.end(signal.SIGINT)
+    assert (result.rc, result.stderr, lines(result.stdout)) == (0, "", ["@[true]: 5"]), result
 
 
 @pytest.mark.parametrize(
