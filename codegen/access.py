@@ -64,7 +64,7 @@ def _member_place(f: Function, node: ast.Member) -> Place | None:
 
 def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
     item = next((item for item in f.target.fields or () if item.name == node.name), None)
-    if item is None:
+    if item is None or f.target.kind == "sysret":
         return None
     kind = f.body.type(node)
     return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
@@ -80,6 +80,10 @@ def member(f: Function, node: ast.Member) -> Value:
         c_type = f.program.types.name(base_type)
         return _within(f, f"(({c_type} *){base.text})->{identifier(node.name)}", kind)
     place = _member_place(f, node)
+    if place is None and f.target.kind == "sysret":
+        item = next(item for item in f.target.fields or () if item.name == node.name)
+        kind = f.body.type(node)
+        return Value(f"({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)}", kind)
     if place is None:
         number_of = next(i for i, item in enumerate(f.target.parameters or ()) if item.name == node.name)
         return f.argument(number_of, f.body.type(node))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
@@ -23,7 +24,8 @@ def read(f: Function, name: str, kind: Type) -> Value | None:
     """The value of a scalar builtin; None where it is not one."""
     found = ARGUMENT.fullmatch(name)
     if found:
-        return f.argument(int(found[1]), None)
+        number = int(found[1])
+        return usdt.argument(f, number, kind) if f.target.operands else f.argument(number, None)
     rule = _SCALARS.get(name)
     return rule(f, kind) if rule is not None else None
 
@@ -123,6 +125,10 @@ def _retval(f: Function, kind: Type) -> Value:
     return f.retval(kind)
 
 
+def _duration(f: Function, kind: Type) -> Value:
+    return Value(f.at_entry("duration", None), kind)
+
+
 def _func(f: Function, kind: Type) -> Value | None:
     if is_memory(kind):
         return None
@@ -161,6 +167,7 @@ _SCALARS: dict[str, Callable[[Function, Type], Value | None]] = {
     "cgroup": _simple("cgroup", "u64", "bpf_get_current_cgroup_id()"),
     "curtask": _curtask,
     "retval": _retval,
+    "duration": _duration,
     "func": _func,
     "username": _username,
     "ncpus": lambda f, kind: Value(str(f.program.machine.cpus), kind),

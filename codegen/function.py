@@ -11,6 +11,7 @@ from codegen.names import Names
 from codegen.program import SCRATCH, Program
 from codegen.writer import Code
 from lang import ast
+from lang.builtins import REGISTER_ARGUMENTS
 from lang.checked import Body, Target, VariableInfo
 from lang.diagnostics import CompilerBug
 from lang.fold import Constant
@@ -20,7 +21,7 @@ from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
 MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
 MAX_MERGED_BYTES = 64  # what lies in neighbouring memsets without harm
-_PARAMETERS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
+SYSCALL_RESULT = 16  # where struct syscall_trace_exit has `ret`, kernel/trace/trace.h
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Function:
     leaves_loop: tuple[str, str] = ("", "")  # C for break and continue
     context: str = "void *ctx"
     record: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # members of a tracepoint's record
+    saved: dict[str, int | Field] | None = None  # what the body reads of its call's entry: codegen/entry.py
+    filtered_at: int = 0  # the line before which the entry is looked up
 
     @property
     def target(self) -> Target:
@@ -218,20 +221,41 @@ class Function:
         if program in ("fentry", "fexit", "rawtracepoint"):
             text = f"ctx[{number}]"
         else:
-            if number >= _PARAMETERS:
-                raise CompilerBug(f"argument {number} is not in a register")
-            text = f"PT_REGS_PARM{number + 1}(ctx)"
+            text = self.register(number)
         key = ("argument", number, c_type)
         hint = f"arg{number}"
         if self.target.parameters and number < len(self.target.parameters) and kind is not None:
             hint = self.target.parameters[number].name
+        if self.target.kind in ("kretprobe", "uretprobe"):
+            text = self.at_entry(f"arg{number}", number)
         return Value(self.shared(key, hint, c_type, f"({c_type}){text}"), kind or UINT64)
+
+    def register(self, number: int) -> str:
+        """C for the n-th argument of a function, at its entry."""
+        if number >= REGISTER_ARGUMENTS:
+            raise CompilerBug(f"argument {number} is not in a register")
+        return f"PT_REGS_PARM{number + 1}(ctx)"
+
+    def at_entry(self, name: str, source: int | Field | None) -> str:
+        """C for what the call's entry gave: an argument or a field of its record; None is the duration."""
+        if self.saved is None:
+            self.saved = {}
+            self.stack_used += 24
+        if source is None:
+            return name
+        if name not in self.saved:
+            self.saved[name] = source
+            self.stack_used += 8
+        return f"call.{name}"
 
     def retval(self, kind: Type) -> Value:
         c_type = self.program.types.name(kind)
         if self.target.kind == "fexit":
             count = len(self.target.parameters or ())
             text = f"ctx[{count}]"
+        elif self.target.kind == "sysret":
+            self.use_record("ret", (SYSCALL_RESULT, "s64 ret", 8))
+            text = "ctx->ret"
         else:
             text = "PT_REGS_RC(ctx)"
         return Value(self.shared(("retval", c_type), "result", c_type, f"({c_type}){text}"), kind)
@@ -254,7 +278,7 @@ class Function:
         if self.callback:
             return 1
         # A tracepoint program that returns 0 hides the event from perf (kernel/trace/trace_event_perf.c).
-        return 1 if self.target.kind == "tracepoint" else 0
+        return 1 if self.target.kind in ("tracepoint", "syscall", "sysret") else 0
 
     def count_failure(self, node: ast.Node, text: str) -> str:
         """The C statement that counts one kind of trouble at this place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen import builtins
+from codegen import builtins, entry
 from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
 from codegen.function import Function
@@ -13,13 +13,16 @@ from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
 from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
+from lang import ast
 from lang.checked import Body, Checked, Target
+from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME
 from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
 DEFAULT_RING_BYTES = 16 << 20
+_HIDDEN = "what the next program must know of its call's entry"
 
 
 def lower(checked: Checked, machine: Machine) -> Lowered:
@@ -31,8 +34,13 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
         function = _lower_body(program, body)
         functions += [_finish(program, inner, ()) for inner in _take(program.loop_bodies)]
         attached = tuple(comment(point.span.text) for point in body.probe.attach_points)
+        if entry.entry_kind(function):
+            _take_entry(program, function)
+            hidden = _lower_entry(program, function)
+            functions.append(_finish(program, hidden, (_HIDDEN,)))
+            planned.append(_plan_program(hidden, hidden=True))
         functions.append(_finish(program, function, attached))
-        planned.append(_plan_program(function, body))
+        planned.append(_plan_program(function))
     for info in checked.maps.values():
         if info.value is not None:
             program.user_map(info.name)
@@ -70,6 +78,11 @@ def _lower_body(program: Program, body: Body) -> Function:
     function.name = function.root = program.function_names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
     _filter_process(function)
+    if BY_NAME[function.target.kind].entry:
+        for word in ("which", "entered", "call", "duration"):
+            function.names.fresh(word)
+        _filter_calls(function, entry.filters(function))
+    function.filtered_at = len(function.code.lines)
     if body.probe.predicate is not None:
         _predicate(function)
     # The scratch area is looked up after the filters, unless these need it themselves.
@@ -77,6 +90,24 @@ def _lower_body(program: Program, body: Body) -> Function:
     for info in body.hoisted:
         declare(function, info)
     block(function, body.probe.body)
+    return function
+
+
+def _take_entry(program: Program, f: Function) -> None:
+    """Put the look-up of the call's entry behind the filters that its hidden program has too."""
+    lines = entry.prologue(program, f)
+    f.code.lines[f.filtered_at : f.filtered_at] = lines
+    if f.prologue_at:
+        f.prologue_at += len(lines)
+
+
+def _lower_entry(program: Program, exit: Function) -> Function:
+    function = entry.entry_targets(exit)
+    function.name = function.root = program.function_names.fresh(f"{exit.name}_entry")
+    function.context = _context(function.target)
+    _filter_process(function)
+    _filter_calls(function, entry.filters(exit))
+    entry.write_entry(program, function, exit)
     return function
 
 
@@ -90,11 +121,21 @@ def _predicate(f: Function) -> None:
     f.code.line(f"    return {f.exit_value};")
 
 
+def _filter_calls(f: Function, conditions: list[ast.Expression]) -> None:
+    """What the entry and the return of a call are filtered by alike."""
+    for node in conditions:
+        f.code.at(node.span)
+        f.code.line(f"if ({negated(f.evaluate(node).text)})")
+        f.code.line(f"    return {f.exit_value};")
+
+
 def _filter_process(f: Function) -> None:
     """-p for the kernel-wide kinds; user probes and perf events are filtered by the kernel at attach."""
     pid = f.program.checked.pid
     if not pid or f.target.kind not in (
         "tracepoint",
+        "syscall",
+        "sysret",
         "rawtracepoint",
         "kprobe",
         "kretprobe",
@@ -113,7 +154,7 @@ def _function_name(body: Body) -> str:
     kind = BY_NAME[target.kind]
     if kind.special:
         return f"on_{target.kind}"
-    if target.kind in ("profile", "interval", "software", "hardware"):
+    if target.kind in ("profile", "interval", "software", "hardware", "watchpoint"):
         return identifier("on_" + target.label)
     several = len(body.targets) > 1
     name = target.kind if several else target.name
@@ -135,17 +176,20 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
-def _plan_program(function: Function, body: Body) -> PlannedProgram:
-    kind = BY_NAME[body.targets[0].kind]
-    attach = tuple(_attach(target) for target in body.targets)
-    return PlannedProgram(function.name, kind.program, attach, tuple(function.callbacks))  # type: ignore[arg-type]
+def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
+    kind = BY_NAME[function.target.kind]
+    attach = tuple(_attach(target) for target in function.body.targets)
+    callbacks = tuple(function.callbacks)
+    return PlannedProgram(function.name, kind.program, attach, callbacks, hidden)  # type: ignore[arg-type]
 
 
 def _attach(target: Target) -> Attach:
+    prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
     return Attach(
-        target.label, place_of(target.span), target.category, target.name, target.module, target.path,
-        target.offset, target.pid, target.perf_type, target.perf_config, target.period, target.frequency,
-        "all" if target.all_cpus else "first",
+        target.label, place_of(target.span), target.category, prefix + target.name, target.module,
+        target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
+        target.frequency, "all" if target.all_cpus else "first", target.semaphore,
+        target.length,
     )  # fmt: skip
 
 

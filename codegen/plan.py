@@ -51,8 +51,9 @@ class Attach:
     `label` is bpftrace's `probe` text. What is filled depends on the program's kind:
     tracepoint: `category`, `name`; raw_tracepoint: `name`; kprobe, kretprobe, fentry, fexit:
     `name` (function), `module`, `offset` (bytes into it); uprobe, uretprobe: `path`, `offset` (file
-    offset), `pid`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`, `pid`;
-    special: `name` is `begin` or `end`.
+    offset), `pid`, `semaphore`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`,
+    `pid`; where `perf_type` is that of breakpoints, `offset` is the address, `perf_config` the kind of access
+    and `length` the bytes; special: `name` is `begin`, `end` or `self`.
     """
 
     label: str
@@ -68,6 +69,8 @@ class Attach:
     period: int = 0  # events, or nanoseconds for the clocks
     frequency: int = 0  # samples a second
     cpus: Literal["all", "first"] = "all"
+    semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
+    length: int = 0  # of what a watchpoint watches
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,15 @@ class Program:
     """One C function and where it is attached.
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
+    A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
+    program sees, point by point.
     """
 
     name: str
     kind: ProgramKind
     attach: tuple[Attach, ...]
     callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,3 +182,13 @@ class Plan:
     failures: tuple[Failure, ...] = ()
     settings: Settings = Settings()
     named: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to wait for once `begin` has run."""
+        return any(item.kind != "special" or item.attach[0].name == "self" for item in self.programs)
+
+    @property
+    def points(self) -> int:
+        """How many attach points the script has here."""
+        return sum(len(program.attach) for program in self.programs if not program.hidden)

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from ebt.failures import WRONG, tell
 from lang.expand import HARDWARE_EVENTS, SOFTWARE_EVENTS
-from lang.machine import Machine
+from lang.expand_syscall import ENTER, syscall_fields
+from lang.machine import Machine, Operand
 from lang.probes import BY_NAME, KINDS
-from lang.types import Void
+from lang.types import Int, Void
 
-_ALL = ("tracepoint", "rawtracepoint", "kprobe", "fentry", "software", "hardware", "profile", "interval")
+_ALL = (
+    "tracepoint", "rawtracepoint", "syscall", "sysret", "kprobe", "fentry", "software", "hardware", "profile",
+    "interval",
+)  # fmt: skip
 _RATES = {"profile": ("hz:99", "ms:100", "s:1", "us:1000"), "interval": ("s:1", "ms:100", "hz:10", "us:1000")}
 
 
@@ -47,14 +51,21 @@ def _kinds(text: str) -> tuple[str, ...]:
 class _Arguments:
     """The argument lines of one probe, looked up only when they are printed."""
 
-    def __init__(self, machine: Machine, kind: str, name: tuple[str, ...]) -> None:
-        self._machine, self._kind, self._name = machine, kind, name
+    def __init__(
+        self, machine: Machine, kind: str, name: tuple[str, ...], operands: tuple[Operand, ...] = ()
+    ) -> None:
+        self._machine, self._kind, self._name, self._operands = machine, kind, name, operands
 
     def __call__(self) -> list[str]:
         machine, name = self._machine, self._name
         if self._kind == "tracepoint":
             event = machine.tracepoint(*name)
             return [f"{_spelled(item.type)} {item.name}" for item in (event.fields if event else ())]
+        if self._kind in ("syscall", "sysret"):
+            fields = [f"{_spelled(item.type)} {item.name}" for item in syscall_fields(machine, name[0]) or ()]
+            return fields + (["int64 retval"] if self._kind == "sysret" else [])
+        if self._kind == "usdt":
+            return [f"{Int(item.size * 8, item.signed)} arg{n}" for n, item in enumerate(self._operands)]
         if self._kind == "rawtracepoint":
             return [f"{_spelled(item.type)} {item.name}" for item in machine.raw_tracepoint(name[0]) or ()]
         if self._kind in ("kprobe", "kretprobe", "fentry", "fexit"):
@@ -62,6 +73,8 @@ class _Arguments:
             if function is None:
                 return []
             lines = [f"{_spelled(item.type)} {item.name}" for item in function.parameters]
+            if self._kind == "kretprobe":
+                return [*lines, "uint64 retval"]
             result = [] if isinstance(function.result, Void) else [f"{_spelled(function.result)} retval"]
             return lines + (result if self._kind == "fexit" else [])
         return []
@@ -89,6 +102,12 @@ def _matches(machine: Machine, kind: str, parts: list[str]) -> Iterator[tuple[st
         path = machine.binary(parts[0]) if parts else None
         for item in machine.user_functions(path, last if len(parts) > 1 else "*") if path else ():
             yield f"{kind}:{path}:{item.name}", _Arguments(machine, kind, ())
+    elif kind == "usdt":
+        yield from _static_probes(machine, parts)
+    elif kind in ("syscall", "sysret"):
+        for _, name in machine.tracepoints("syscalls", ENTER + last.removeprefix(ENTER)):
+            name = name.removeprefix(ENTER)
+            yield f"{kind}:{name}", _Arguments(machine, kind, (name,))
     elif kind in ("software", "hardware"):
         if kind == "software" or machine.supports("hardware").works:
             for name, (_, period) in (SOFTWARE_EVENTS if kind == "software" else HARDWARE_EVENTS).items():
@@ -97,7 +116,18 @@ def _matches(machine: Machine, kind: str, parts: list[str]) -> Iterator[tuple[st
     elif kind in _RATES:
         yield from ((f"{kind}:{rate}", _Arguments(machine, kind, ())) for rate in _RATES[kind])
     else:
-        yield kind, _Arguments(machine, kind, ())
+        yield BY_NAME[kind].syntax, _Arguments(machine, kind, ())
+
+
+def _static_probes(machine: Machine, parts: list[str]) -> Iterator[tuple[str, _Arguments]]:
+    path = machine.binary(parts[0]) if parts else None
+    provider, name = parts[1] if len(parts) > 2 else "*", parts[-1] if len(parts) > 1 else "*"
+    seen = set()
+    for item in machine.user_probes(path, provider, name) if path else ():
+        label = f"usdt:{path}:{item.provider}:{item.name}"
+        if label not in seen:
+            seen.add(label)
+            yield label, _Arguments(machine, "usdt", (), item.arguments)
 
 
 def _list_struct(machine: Machine, pattern: str) -> int:

@@ -63,7 +63,7 @@ def _warn(compiled: Compiled, options: Options) -> None:
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:
     for program in compiled.plan.programs:
         for point in program.attach[:50]:
-            tell(f"attaching {point.label}")
+            tell(f"attaching {point.label}" + (" (its entry)" if program.hidden else ""))
     now = time.monotonic()
     tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
 
@@ -101,7 +101,7 @@ def _open_output(options: Options) -> int:
 
 def _dry_run(loaded: Loaded, compiled: Compiled, writer: Writer) -> int:
     loaded.attach_all()
-    writer.attached(sum(len(program.attach) for program in compiled.plan.programs))
+    writer.attached(compiled.plan.points)
     writer.flush()
     return 0
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import cached_property, wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
-from kernel import binaries, elf
+from kernel import binaries, elf, usdt
 from kernel.functions import FunctionNames
-from kernel.match import is_pattern, matching
+from kernel.match import is_pattern, matcher, matching
 from kernel.typetable import TypeTable
-from lang.machine import Field, Function, Parameter, UserFunction
+from lang.machine import Field, Function, Parameter, UserFunction, UserProbe
 from lang.types import Enum, Struct, Type
 
 _Self = TypeVar("_Self", bound="KernelMachine")
@@ -44,6 +44,11 @@ class KernelMachine(ABC):
     @abstractmethod
     def types(self) -> TypeTable:
         """The kernel's types and prototypes."""
+
+    @property
+    @abstractmethod
+    def arch(self) -> str:
+        """The machine's architecture as uname has it."""
 
     @property
     @abstractmethod
@@ -107,3 +112,18 @@ class KernelMachine(ABC):
     def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
         """Functions of an ELF file that a `*` pattern matches, sorted by name."""
         return elf.functions(path, name)
+
+    @kept
+    def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
+        """Static probes of an ELF file that two `*` patterns match, sorted."""
+        first, last = matcher(provider), matcher(name)
+        return tuple(item for item in self._probes_of(path) if first(item.provider) and last(item.name))
+
+    @kept
+    def _probes_of(self, path: str) -> tuple[UserProbe, ...]:
+        return usdt.user_probes(path, self.arch)
+
+    @kept
+    def mapped_files(self, pid: int, name: str) -> tuple[str, ...]:
+        """Programs and libraries of a process whose path, or file name, a `*` pattern matches."""
+        return binaries.mapped_files(pid, name)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernel.elf import is_elf64
+from kernel.match import matcher
 
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 # where the C library's loader looks without a cache, as musl's does
@@ -33,6 +34,13 @@ def find_binary(name: str, pid: int = 0) -> str | None:
         if place is not None:
             return place
     return None
+
+
+def mapped_files(pid: int, pattern: str) -> tuple[str, ...]:
+    """ELF files that a process has mapped, whose path or file name a `*` pattern matches, in its order."""
+    root, matches = _root_of(pid), matcher(pattern)
+    files = [(name, root + path) for name, path in _mapped(pid)]
+    return tuple(path for name, path in files if (matches(path) or matches(name)) and is_elf64(path))
 
 
 def _root_of(pid: int) -> str:

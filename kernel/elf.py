@@ -54,7 +54,7 @@ def is_elf64(path: str) -> bool:
     """Whether the file is an ELF64 of this machine's byte order."""
     try:
         with open(path, "rb") as file:
-            return _is_native(file.read(6))
+            return is_native(file.read(6))
     except OSError:
         return False
 
@@ -76,14 +76,55 @@ def section(path: str, name: str) -> bytes:
     return b""
 
 
-def _is_native(head: bytes) -> bool:
+class Section(NamedTuple):
+    """A section's header, with its name."""
+
+    name: str
+    address: int
+    offset: int
+    size: int
+
+
+def sections(data: bytes | mmap.mmap) -> list[Section]:
+    """The sections of an ELF64 file. Raises struct.error or IndexError where it is damaged."""
+    head = _HEADER.unpack_from(data)
+    raw = data[head[5] : head[5] + _SECTION.size * head[11]]
+    found = list(_SECTION.iter_unpack(raw))
+    names_at = found[head[12]][4]
+    texts = [data[names_at + item[0] : data.find(b"\0", names_at + item[0])] for item in found]
+    return [
+        Section(text.decode("utf-8", "replace"), item[3], item[4], item[5])
+        for text, item in zip(texts, found, strict=True)
+    ]
+
+
+def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
+    """Where in the file what lies at an address is kept; None where it is not in the file."""
+    head = _HEADER.unpack_from(data)
+    raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
+    for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
+        if kind == _PT_LOAD and start <= address < start + size:
+            return int(address - start + offset)
+    return None
+
+
+def symbol_address(data: mmap.mmap, name: str) -> int | None:
+    """The address of a function or variable that the file has."""
+    for table in _layout(data)[1]:
+        for start, _, _, section, address, _ in _SYMBOL.iter_unpack(table.symbols):
+            if section and table.names.startswith(name.encode() + b"\0", start):
+                return int(address)
+    return None
+
+
+def is_native(head: bytes) -> bool:
     order = 1 if struct.pack("=H", 1) == b"\1\0" else 2
     return head[:6] == b"\x7fELF\x02" + bytes([order])
 
 
 def _functions(data: mmap.mmap, name: str) -> Iterator[tuple[str, int, int]]:
     """(name, file offset, size) of the matching functions, possibly twice."""
-    if not _is_native(data[:6]):
+    if not is_native(data[:6]):
         return
     segments, tables = _layout(data)
     pick = _by_pattern if is_pattern(name) else _by_name

@@ -11,24 +11,27 @@ from kernel.bpfcall import BpfError, call, pack
 
 _SYS_PERF = 241 if os.uname().machine == "aarch64" else 298
 
-PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT = 0, 1, 2
+PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, PERF_BREAKPOINT = 0, 1, 2, 5
 _CLOEXEC = 8
-_DISABLED, _FREQUENCY = 1 << 0, 1 << 10
+_DISABLED, _INHERIT, _FREQUENCY = 1 << 0, 1 << 1, 1 << 10
 _IOC_ENABLE, _IOC_DISABLE, _IOC_SET_BPF = 0x2400, 0x2401, 0x40042408
 
 
 def perf_event_open(
     kind: int, config: int = 0, *, period: int = 0, frequency: int = 0, config1: int = 0,
-    config2: int = 0, pid: int = -1, cpu: int = -1, doing: str = "opening a perf event",
+    config2: int = 0, access: int = 0, inherited: bool = False, pid: int = -1, cpu: int = -1,
+    doing: str = "opening a perf event",
 ) -> int:  # fmt: skip
     """A perf event's descriptor. `period` counts events (ns for clocks), `frequency` samples a second.
 
-    It is opened disabled, so that nothing fires before a program is attached.
+    A breakpoint has its address in `config1`, its length in `config2` and its kind of `access`. One that is
+    `inherited` follows the threads that the thread starts. Every event is opened disabled, so that nothing
+    fires before a program is attached.
     """
-    flags = _DISABLED | (_FREQUENCY if frequency else 0)
+    flags = _DISABLED | (_FREQUENCY if frequency else 0) | (_INHERIT if inherited else 0)
     record = pack(
         "IIQQQQQIIQQ40x", kind, 112, config, frequency or period, 0, 0, flags,
-        1 if period or frequency else 0, 0, config1, config2,
+        1 if period or frequency else 0, access, config1, config2,
     )  # fmt: skip
     arguments = (ctypes.c_int(pid), ctypes.c_int(cpu), ctypes.c_int(-1), ctypes.c_ulong(_CLOEXEC))
     opened = call(_SYS_PERF, record, *arguments)

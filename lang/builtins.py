@@ -11,8 +11,23 @@ from lang.diagnostics import listed
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.settings import Settings
-from lang.types import UINT8, UINT32, UINT64, Formatted, Pointer, Stack, Str, Struct, Symbol, Type, Void
+from lang.types import (
+    INT64,
+    UINT8,
+    UINT32,
+    UINT64,
+    Formatted,
+    Int,
+    Pointer,
+    Stack,
+    Str,
+    Struct,
+    Symbol,
+    Type,
+    Void,
+)  # fmt: skip
 
+REGISTER_ARGUMENTS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
 
 
@@ -73,13 +88,24 @@ def _context(scene: Scene) -> Type | None:
     return Pointer(registers if isinstance(registers, Struct) else Void(), "kernel")
 
 
+def _argument(number: int, scene: Scene) -> Type | None:
+    """A static probe's arguments have the sizes that its note says, all others are words."""
+    if number < len(scene.target.operands):
+        item = scene.target.operands[number]
+        return Int(item.size * 8, item.signed)
+    return UINT64
+
+
 def _retval(scene: Scene) -> Type | None:
+    if scene.target.kind == "sysret":
+        return INT64
     if scene.target.kind != "fexit":
         return UINT64
     return scene.target.result
 
 
 _NUMBERED = listed(kind.name for kind in KINDS if kind.numbered)
+_TIMED = listed(kind.name for kind in KINDS if kind.entry)
 _RETURNING = listed(kind.name for kind in KINDS if kind.retval)
 
 BUILTINS = {
@@ -122,6 +148,10 @@ BUILTINS = {
             "retval", _retval, "what the function returned", lambda kind: kind.retval,
             "the retval builtin can only be used with {returning} probes",
         ),
+        Builtin(
+            "duration", _fixed(UINT64), "nanoseconds between the call's entry and its return",
+            lambda kind: bool(kind.entry), "the duration builtin can only be used with {timed} probes",
+        ),
     )
 }  # fmt: skip
 
@@ -133,7 +163,8 @@ def find_builtin(name: str) -> Builtin | None:
     found = BUILTINS.get(name)
     if found is None and ARGUMENT.fullmatch(name):
         return Builtin(
-            name, _fixed(UINT64), "an argument by number", lambda kind: kind.numbered,
+            name, lambda scene: _argument(int(name[3:]), scene), "an argument by number",
+            lambda kind: kind.numbered,
             "the {name} builtin can only be used with {numbered} probes",
         )  # fmt: skip
     return found
@@ -142,7 +173,24 @@ def find_builtin(name: str) -> Builtin | None:
 def refusal(builtin: Builtin, scene: Scene) -> str | None:
     """Why the builtin cannot stand in this probe, or None where it can."""
     if builtin.allowed(scene.kind):
-        return None
+        found = ARGUMENT.fullmatch(builtin.name)
+        return _beyond(int(found[1]), scene) if found else None
     return builtin.refusal.format(
-        kind=scene.kind.name, name=builtin.name, returning=_RETURNING, numbered=_NUMBERED
+        kind=scene.kind.name, name=builtin.name, returning=_RETURNING, numbered=_NUMBERED, timed=_TIMED
     )
+
+
+def _beyond(number: int, scene: Scene) -> str | None:
+    """Why there is no argument of this number here."""
+    if scene.kind.name == "usdt":
+        operands = scene.target.operands
+        if number < len(operands) and operands[number].kind == "unknown":
+            return f"arg{number} lies where ebt cannot read it: {operands[number].text}"
+    elif scene.kind.registers:
+        if number < REGISTER_ARGUMENTS:
+            return None
+        return f"arg{number} is not in a register: there are arg0 to arg{REGISTER_ARGUMENTS - 1}"
+    count = len(scene.target.operands or scene.target.parameters or ())
+    if number < count:
+        return None
+    return f"'{scene.target.label}' has {count} argument{'' if count == 1 else 's'}: there is no arg{number}"

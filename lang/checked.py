@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lang import ast
 from lang.fold import Constant, fold
-from lang.machine import Field, Machine, Parameter
+from lang.machine import Field, Machine, Operand, Parameter
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type
@@ -38,6 +38,9 @@ class Target:
     fields: tuple[Field, ...] | None = None
     parameters: tuple[Parameter, ...] | None = None
     result: Type | None = None
+    semaphore: int = 0
+    length: int = 0
+    operands: tuple[Operand, ...] = ()  # a static probe's arguments
 
 
 @dataclass(eq=False)

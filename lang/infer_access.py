@@ -79,7 +79,7 @@ class Access(InferenceBase):
         found = self.argument(node.name)
         target = self.scene.target
         if found is None:
-            if target.kind == "kprobe" and target.parameters is None:
+            if target.kind in ("kprobe", "kretprobe") and target.parameters is None:
                 self.error(
                     node.name_span,
                     f"the arguments of '{target.name}' are not known by name: its prototype is not in BTF",

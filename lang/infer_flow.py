@@ -24,7 +24,7 @@ from lang.types import (
 )  # fmt: skip
 
 # What needs the probe's registers: a loop's body is a function of its own, which has none.
-_NEEDS_CONTEXT = ("args", "retval", "ctx", "func", "kstack", "ustack", "reg")
+_NEEDS_CONTEXT = ("args", "retval", "duration", "ctx", "func", "kstack", "ustack", "reg")
 
 
 class Flow(Inference):

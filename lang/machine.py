@@ -6,8 +6,8 @@ Every answer is a plain value; a missing thing is None or an empty tuple, never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from lang.types import Enum, Struct, Type
 
@@ -66,6 +66,45 @@ class UserFunction:
     name: str
     offset: int
     size: int = 0
+
+
+OperandKind = Literal["constant", "register", "memory", "unknown"]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Where an argument of a static probe lies: `text` is the note's, read by `kernel.usdt`.
+
+    constant: `value`. register: that member of struct pt_regs, shifted right by `value` bits.
+    memory: the user's, at `register` + `index` · `scale` + `value`.
+    """
+
+    size: int
+    signed: bool
+    kind: OperandKind
+    value: int = 0
+    register: str = ""
+    index: str = ""
+    scale: int = 1
+    text: str = ""
+
+    def at(
+        self, kind: OperandKind, *, value: int = 0, register: str = "", index: str = "", scale: int = 1
+    ) -> Operand:
+        """The same argument, in that place."""
+        return replace(self, kind=kind, value=value, register=register, index=index, scale=scale)
+
+
+@dataclass(frozen=True)
+class UserProbe:
+    """One place of a static probe of a binary. `semaphore` is the file offset of its counter; 0 without."""
+
+    path: str
+    provider: str
+    name: str
+    offset: int
+    semaphore: int = 0
+    arguments: tuple[Operand, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +180,12 @@ class Machine(Protocol):
 
     def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
         """Functions of an ELF file that a `*` pattern matches, sorted by name."""
+
+    def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
+        """Static probes (usdt) of an ELF file that two `*` patterns match, sorted."""
+
+    def mapped_files(self, pid: int, name: str) -> tuple[str, ...]:
+        """Programs and libraries of a process whose path, or file name, a `*` pattern matches."""
 
     def pid_namespace(self) -> tuple[int, int] | None:
         """(device, inode) of the tracer's pid namespace, or None in the initial one."""

@@ -23,6 +23,9 @@ from lang.expand import (
     tracepoint,
     user,
 )  # fmt: skip
+from lang.expand_events import REFUSED, self_signal, watchpoint
+from lang.expand_syscall import syscall
+from lang.expand_usdt import usdt
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Kind:
     args: bool = False
     numbered: bool = False  # arg0 … argN
     retval: bool = False
+    entry: str = ""  # the kind that sees the call begin: gives `duration`, and the arguments at entry
     registers: bool = False  # ctx is struct pt_regs, or holds one
     func: bool = False
     special: bool = False
@@ -77,6 +81,9 @@ def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
         provider, *more = provider.split(":")
         expansion.parts = (*more, *expansion.parts)
     kind = BY_NAME.get(provider.lower())
+    if kind is None and provider.lower() in REFUSED:
+        reason = REFUSED[provider.lower()]
+        return expansion.error(f"'{provider}' probes cannot be had: {reason}", span=point.provider_span)
     if kind is None:
         known = [name for name in BY_NAME if len(name) > 2]
         hints = nearest(provider.lower(), known) or ("kinds: " + " ".join(item.name for item in KINDS),)
@@ -117,6 +124,10 @@ KINDS = (
         "once, after the other probes are detached", special=True,
     ),
     Kind(
+        "self", (), "self:signal:SIGUSR1", "special", self_signal,
+        "a signal to ebt itself", special=True,
+    ),
+    Kind(
         "tracepoint", ("t",), "tracepoint:CATEGORY:NAME", "tracepoint", tracepoint,
         "a static event of the kernel", args=True,
     ),
@@ -130,7 +141,7 @@ KINDS = (
     ),
     Kind(
         "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe", "kprobe"),
-        "return of a kernel function", retval=True, registers=True,
+        "return of a kernel function", args=True, numbered=True, retval=True, registers=True, entry="kprobe",
     ),
     Kind(
         "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry", "fentry"),
@@ -138,7 +149,7 @@ KINDS = (
     ),
     Kind(
         "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit", "fentry"),
-        "return of a kernel function, by trampoline", args=True, retval=True,
+        "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
     ),
     Kind(
         "uprobe", ("u",), "uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe", user("uprobe"),
@@ -146,7 +157,19 @@ KINDS = (
     ),
     Kind(
         "uretprobe", ("ur",), "uretprobe:BINARY:FUNCTION", "uretprobe", user("uretprobe"),
-        "return of a user function", retval=True, registers=True,
+        "return of a user function", numbered=True, retval=True, registers=True, entry="uprobe",
+    ),
+    Kind(
+        "syscall", ("sc",), "syscall:NAME", "tracepoint", syscall("syscall"),
+        "entry of a system call", args=True,
+    ),
+    Kind(
+        "sysret", ("sr",), "sysret:NAME", "tracepoint", syscall("sysret"),
+        "return of a system call", args=True, retval=True, entry="syscall",
+    ),
+    Kind(
+        "usdt", (), "usdt:BINARY:[PROVIDER:]NAME", "uprobe", usdt,
+        "a static probe of a program or library", numbered=True, registers=True,
     ),
     Kind("profile", ("p",), "profile:UNIT:RATE", "perf_event", timer("profile"), "a timer on every CPU"),
     Kind("interval", ("i",), "interval:UNIT:RATE", "perf_event", timer("interval"), "a timer on one CPU"),
@@ -159,6 +182,10 @@ KINDS = (
         "hardware", ("h",), "hardware:EVENT[:PERIOD]", "perf_event",
         perf_event("hardware", PERF_HARDWARE, HARDWARE_EVENTS),
         "a counter of the processor, sampled",
+    ),
+    Kind(
+        "watchpoint", ("w",), "watchpoint:ADDRESS:LENGTH:MODE", "perf_event", watchpoint,
+        "memory that is written, read or executed",
     ),
 )  # fmt: skip
 BY_NAME = {name: kind for kind in KINDS for name in (kind.name, *kind.aliases)}

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from codegen.plan import Attach, ProgramKind
 from kernel.bpfcall import BpfError, online_cpus, raw_tracepoint_open
-from kernel.perfcall import PERF_HARDWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
+from kernel.perfcall import (
+    PERF_BREAKPOINT,
+    PERF_HARDWARE,
+    PERF_TRACEPOINT,
+    perf_attach,
+    perf_event_open,
+)
 from kernel.privilege import not_permitted
 
 _PMU = "/sys/bus/event_source/devices"
@@ -77,8 +83,11 @@ class Attacher:
             case "kprobe" | "kretprobe":
                 _bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
             case "uprobe" | "uretprobe":
-                event = _open_probe("uprobe", kind == "uretprobe", point.path, point.offset, point.pid)
+                returns, counter = kind == "uretprobe", point.semaphore
+                event = _open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
                 _bind(attached, event, prog_fd)
+            case "perf_event" if point.perf_type == PERF_BREAKPOINT:
+                _watch(attached, prog_fd)
             case "perf_event":
                 for pid, cpu in _sampled(point):
                     event = perf_event_open(
@@ -109,6 +118,19 @@ def _sampled(point: Attach) -> list[tuple[int, int]]:
     return [(-1, cpu) for cpu in (online_cpus() if point.cpus == "all" else online_cpus()[:1])]
 
 
+def _watch(attached: Attached, prog_fd: int) -> None:
+    """A breakpoint in every thread of a process and those that it starts, or on every processor."""
+    point = attached.point
+    threads = [int(name) for name in os.listdir(f"/proc/{point.pid}/task")] if point.pid else []
+    places = [(thread, -1) for thread in threads] or [(-1, cpu) for cpu in online_cpus()]
+    for pid, cpu in places:
+        event = perf_event_open(
+            PERF_BREAKPOINT, access=point.perf_config, config1=point.offset, config2=point.length, period=1,
+            inherited=bool(threads), pid=pid, cpu=cpu,
+        )  # fmt: skip
+        _bind(attached, event, prog_fd)
+
+
 @lru_cache(maxsize=4)
 def _pmu_type(name: str) -> int:
     with open(f"{_PMU}/{name}/type", encoding="ascii") as file:
@@ -125,10 +147,12 @@ def _open_kprobe(at_return: bool, point: Attach) -> int:
     return _open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
 
 
-def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int) -> int:
+def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
+    """`counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset."""
+    config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(
-        _pmu_type(pmu), _RETURN if at_return else 0, config1=ctypes.addressof(text), config2=offset,
+        _pmu_type(pmu), config, config1=ctypes.addressof(text), config2=offset,
         pid=pid or -1, cpu=-1 if pid else online_cpus()[0],
     )  # fmt: skip
     del text  # the kernel has copied it
@@ -152,6 +176,8 @@ def _missing(kind: ProgramKind, point: Attach) -> str:
             if not os.path.exists(f"{_PMU}/uprobe/type"):
                 return "this kernel has no uprobes (CONFIG_UPROBE_EVENTS is off)"
             return f"there is no file {point.path}"
+        case "perf_event" if point.perf_type == PERF_BREAKPOINT:
+            return "this machine has no breakpoint left for it"
         case "perf_event" if point.perf_type == PERF_HARDWARE:
             return "this machine has no such hardware counter"
     return "this kernel does not have it"
@@ -181,6 +207,7 @@ _REASONS: dict[int, _Worded] = {
     errno.EMFILE: lambda kind, point: "too many open files (see ulimit -n)",
     errno.E2BIG: lambda kind, point: "too many programs on one probe (the kernel takes 64)",
     errno.EBUSY: lambda kind, point: "something else holds it",
+    errno.ENOSPC: lambda kind, point: "the processor has too few breakpoints (x86-64: four)",
     524: lambda kind, point: "this kernel cannot attach a program there",  # ENOTSUPP, inside the kernel only
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -36,6 +37,10 @@ _KINDS: dict[ProgramKind, str] = {
 }  # fmt: skip
 
 
+_NONE = -1  # no descriptor: the kernel refused the program for this point
+_VERIFIED = re.compile(r"^\d+: \(", re.MULTILINE)  # the verifier got as far as an instruction
+
+
 class LoadError(Exception):
     """A map or program that the kernel refused: errno, the verifier's log, and the place in the script."""
 
@@ -65,7 +70,7 @@ def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str =
         for item in plan.maps:
             loaded.maps[item.name] = _create(item, obj, plan)
         for program in plan.programs:
-            loaded.programs.append(_load_program(program, obj, plan, loaded.maps, machine, c_text))
+            loaded.programs.append(_load_program(program, obj, plan, loaded, machine, c_text))
     except BaseException:
         loaded.close()
         raise
@@ -79,6 +84,7 @@ class Loaded:
         self.plan = plan
         self.maps: dict[str, int] = {}
         self.programs: list[tuple[Program, list[int]]] = []  # one descriptor, or one for each attach point
+        self.refused: dict[tuple[str, int], LoadError] = {}  # points that a program could not be loaded for
         self.attached: list[Attached] = []
 
     def __enter__(self) -> Loaded:
@@ -97,28 +103,39 @@ class Loaded:
         return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
 
     def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
-        """Attach every program to its points, in the plan's order; how many were attached.
+        """Attach every program to its points, in the plan's order; how many of the script's were attached.
 
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
         refusal detaches what was attached and raises AttachError.
         """
         attacher = Attacher(find_tracefs())
+        count = 0
+        without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
             if program.kind == "special":
                 continue
+            skipped, without_entry = without_entry, set()
             for index, point in enumerate(program.attach):
+                if index in skipped:
+                    continue
                 try:
                     prog_fd = descriptors[min(index, len(descriptors) - 1)]
+                    if prog_fd == _NONE:
+                        refusal = self.refused[program.name, index]
+                        raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
                     self.attached.append(attacher.attach(program.kind, point, prog_fd))
+                    count += not program.hidden
                 except AttachError as error:
                     if refused is None:
                         self.detach()
                         raise
                     refused(error)
-        return len(self.attached)
+                    if program.hidden:
+                        without_entry.add(index)
+        return count
 
-    def run_special(self, name: Literal["begin", "end"]) -> int:
-        """Run the `begin` or `end` programs in this process, in the plan's order; how many there were."""
+    def run_special(self, name: Literal["begin", "end", "self"]) -> int:
+        """Run the `begin`, `end` or `self` programs in this process, in the plan's order; how many."""
         ran = 0
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:
@@ -139,8 +156,7 @@ class Loaded:
         """Detach, then give programs and maps back to the kernel; a second call does nothing."""
         self.detach()
         while self.programs:
-            for descriptor in self.programs.pop()[1]:
-                os.close(descriptor)
+            _close(self.programs.pop()[1])
         while self.maps:
             os.close(self.maps.popitem()[1])
 
@@ -187,25 +203,43 @@ def _map_reason(number: int, item: Map) -> str:
 
 
 def _load_program(
-    program: Program, obj: Object, plan: Plan, maps: dict[str, int], machine: HasTypes | None, c_text: str
+    program: Program, obj: Object, plan: Plan, loaded: Loaded, machine: HasTypes | None, c_text: str
 ) -> tuple[Program, list[int]]:
     code = obj.program(program.name)
     if code is None:
         raise CompilerBug(f"the C text has no function {program.name}")
     try:
-        linked = link_program(code, obj, maps, dict(program.callbacks))
+        linked = link_program(code, obj, loaded.maps, dict(program.callbacks))
     except KeyError as error:
         raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
     descriptors: list[int] = []
     points = program.attach if program.kind in ("fentry", "fexit") else program.attach[:1]
     try:
-        for point in points:
-            descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
+        for index, point in enumerate(points):
+            try:
+                descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
+            except LoadError as error:
+                if not _may_be_missing(program, plan, error):
+                    raise
+                loaded.refused[program.name, index] = error
+                descriptors.append(_NONE)
     except BaseException:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        _close(descriptors)
         raise
     return program, descriptors
+
+
+def _may_be_missing(program: Program, plan: Plan, error: LoadError) -> bool:
+    """Whether the function, not the program, is what the kernel refuses, and the script bears it."""
+    if plan.settings.missing_probes == "error" or program.kind not in ("fentry", "fexit"):
+        return False
+    return not _VERIFIED.search(error.log)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        if descriptor != _NONE:
+            os.close(descriptor)
 
 
 def _load_code(

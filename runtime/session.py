@@ -18,13 +18,14 @@ from codegen.plan import Map, Plan
 from kernel import bpfcall
 from lang.machine import Field
 from runtime.actions import Actions
+from runtime.attach import AttachError
 from runtime.formatters import clock_offset
 from runtime.losses import MAP as LOST
 from runtime.losses import Losses
 from runtime.maps import Access, Maps
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
-from runtime.text import Writer
+from runtime.text import Warn, Writer
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
 
@@ -46,9 +47,9 @@ class Loaded(Protocol):
 
     def map_fd(self, name: str) -> int: ...
 
-    def attach_all(self) -> object: ...
+    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> object: ...
 
-    def run_special(self, name: Literal["begin", "end"]) -> object: ...
+    def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
     def detach(self) -> None: ...
 
@@ -127,6 +128,8 @@ class Session:
         stops.interruptible = True
         self._write_settings(child.pid if child else 0)
         self._loaded.run_special("begin")
+        if any(item.kind == "special" and item.attach[0].name == "self" for item in self._plan.programs):
+            stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
         self._attach()
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
@@ -135,7 +138,7 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
-        if all(program.kind == "special" for program in self._plan.programs):
+        if not self._plan.waits:
             stops.stop("nothing is attached")
         self._loop(stops, None if duration is None else time.monotonic() + duration)
         self._end(stops)
@@ -170,10 +173,28 @@ class Session:
     def _attach(self) -> None:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
-        self._loaded.attach_all()
-        self._writer.attached(sum(len(program.attach) for program in self._plan.programs))
+        refused: list[AttachError] = []
+        if self._plan.settings.missing_probes == "error":
+            self._loaded.attach_all()
+        else:
+            self._attach_what_can_be(refused)
+        self._writer.attached(self._plan.points - len(refused))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
+
+    def _attach_what_can_be(self, refused: list[AttachError]) -> None:
+        """What is refused is told, if the script wants that; all may not be."""
+        self._loaded.attach_all(refused.append)
+        special = sum(program.kind == "special" for program in self._plan.programs)
+        if refused and len(refused) == self._plan.points - special:
+            raise refused[0]
+        if self._plan.settings.missing_probes == "warn":
+            for error in refused:
+                place = error.point.place
+                message = f"{error}; it is left out"
+                self._writer.warning(
+                    Warn(place.file, place.line, place.column, message, place.text, place.width)
+                )
 
     # --- events ---
 

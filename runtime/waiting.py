@@ -33,6 +33,7 @@ class Stops:
         self._watched: dict[int, Callable[[], None]] = {}
         self._mine: list[int] = []
         self._handlers: dict[int, Any] = {}
+        self._came: list[Callable[[], object]] = []  # what signals that are not stops ask for
         self._first = 0.0
         self._old_wakeup = -1
 
@@ -73,6 +74,11 @@ class Stops:
         self._mine.append(fd)
         self._watch(fd, lambda: self.stop(reason))
 
+    def watch_signal(self, number: signal.Signals, action: Callable[[], object]) -> None:
+        """Do this in `wait` when the signal has come."""
+        with suppress(ValueError):
+            self._handlers[number] = signal.signal(number, lambda *_: self._came.append(action))
+
     def watch_reader(self, fd: int) -> None:
         """Stop when the reader of our output goes away, even while there is nothing to write."""
         self._poll.register(fd, 0)  # errors are always reported
@@ -100,6 +106,8 @@ class Stops:
     def _swallow(self, fd: int) -> None:
         with suppress(BlockingIOError):
             os.read(fd, 4096)
+        while self._came:
+            self._came.pop(0)()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()

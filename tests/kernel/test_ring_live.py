@@ -15,6 +15,7 @@ from codegen.plan import Attach, Event, EventField, Failure, Map, Place, Plan, P
 from kernel import bpfcall
 from lang.types import INT64, UINT32, UINT64, VOID, Aggregate, Type
 from runtime import session
+from runtime.attach import AttachError
 from runtime.ring import Ring
 from runtime.text import Output, TextWriter
 
@@ -82,7 +83,7 @@ class Loaded:
     def run_special(self, name: str) -> None:
         self._step(name)
 
-    def attach_all(self) -> None:
+    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> None:
         self._step("attach")
 
     def detach(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
+from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
 from kernel import bpfcall
 from kernel.live import LiveMachine
 from kernel.tracefs import private_tracefs
@@ -107,6 +108,21 @@ def test_the_first_refusal_takes_all_back(compiled: Object, machine: LiveMachine
         heard: list[AttachError] = []
         assert loaded.attach_all(heard.append) == 1
         assert [error.label for error in heard] == ["kprobe:no_such_function"]
+
+
+@pytest.mark.parametrize("kind", ["fentry", "fexit"])
+def test_what_cannot_be_loaded_is_left_out_where_the_script_bears_it(
+    kind: ProgramKind, compiled: Object, machine: LiveMachine
+) -> None:
+    wanted = replace(plan(kind, "vfs_unlink", "no_such_function"), settings=Settings(missing_probes="warn"))
+    before = sorted(os.listdir("/proc/self/fd"))
+    with load(wanted, compiled, machine) as loaded:
+        heard: list[AttachError] = []
+        assert loaded.attach_all(heard.append) == 1
+        assert [error.label for error in heard] == [f"{kind}:no_such_function"]
+        make_and_remove(5)
+        assert total(loaded) >= 5
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_these_kernels_have_functions(machine: LiveMachine) -> None:

@@ -1,0 +1,63 @@
+"""`usdt:BINARY:[PROVIDER:]NAME` → Targets: the static probes of programs and libraries."""
+
+from __future__ import annotations
+
+from lang.checked import Target
+from lang.diagnostics import nearest
+from lang.expand import Expansion
+from lang.machine import UserProbe
+
+_EVERY = 200  # names that a hint looks through
+
+
+def usdt(expansion: Expansion) -> list[Target]:
+    """The targets of one attach point; a probe that the compiler copied has several."""
+    parts = expansion.parts
+    if len(parts) == 2 and expansion.pid and "/" not in parts[0] and not expansion.machine.binary(parts[0]):
+        parts = (f"/proc/{expansion.pid}/exe", *parts)  # provider and name suffice for a process
+    if not 2 <= len(parts) <= 3 or not parts[0] or not parts[-1]:
+        return expansion.malformed("usdt")
+    if expansion.unsupported("uprobe", "usdt probes"):
+        return []
+    files = _files(expansion, parts[0])
+    found = [
+        probe
+        for path in files
+        for probe in expansion.machine.user_probes(path, parts[1] if len(parts) == 3 else "*", parts[-1])
+    ]
+    if not found and files:
+        return _missing(expansion, files, parts)
+    return [_target(expansion, probe) for probe in found]
+
+
+def _files(expansion: Expansion, name: str) -> tuple[str, ...]:
+    if "*" in name:
+        if not expansion.pid:
+            expansion.error("a wildcard in the program's place needs a process", "give its id: -p PID")
+            return ()
+        files = expansion.machine.mapped_files(expansion.pid, name)
+        if not files:
+            expansion.missing(f"process {expansion.pid} has no program or library '{name}'")
+        return files
+    path = expansion.machine.binary(name, expansion.pid)
+    if path is None:
+        expansion.missing(f"no program or library '{name}' is found", "give its full path")
+    return (path,) if path is not None else ()
+
+
+def _missing(expansion: Expansion, files: tuple[str, ...], parts: tuple[str, ...]) -> list[Target]:
+    known = {probe.name for path in files for probe in expansion.machine.user_probes(path, "*", "*")}
+    where = files[0] if len(files) == 1 else f"process {expansion.pid}"
+    if not known:
+        return expansion.missing(f"{where} has no static probes")
+    message = f"no static probe of {where} matches '{':'.join(parts[1:])}'"
+    hints = nearest(parts[-1], sorted(known)[:_EVERY]) or ("there are: " + " ".join(sorted(known)[:20]),)
+    return expansion.missing(message, *hints)
+
+
+def _target(expansion: Expansion, probe: UserProbe) -> Target:
+    return Target(
+        "usdt", f"usdt:{probe.path}:{probe.provider}:{probe.name}", expansion.point.span, name=probe.name,
+        path=probe.path, offset=probe.offset, pid=expansion.pid, semaphore=probe.semaphore,
+        operands=probe.arguments,
+    )  # fmt: skip
