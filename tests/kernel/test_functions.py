@@ -372,3 +372,13 @@ def test_registers(ebt: Ebt) -> None:
           print(probetype); exit(); }"""
     result = ebt("-q", "-e", program, "-c", " ".join(work("toupper=97:1")), "-o", "/dev/stderr")
     assert lines(result.stderr) == ["97 97 1 1 uprobe"], result
+
+
+def test_write_user(ebt: Ebt) -> None:
+    """A read of a traced process finds other bytes than the file's."""
+    program = """tracepoint:syscalls:sys_enter_write /pid == cpid && args.fd == 1/
+        { print(write_user(args.buf, "EBT", 3)); }"""
+    result = ebt("-q", "--unsafe", "-e", program, "-c", "/bin/echo some bytes", "-o", "/dev/stderr")
+    if "probe_write_user" in result.stderr:
+        pytest.skip("this kernel is locked down: it has no bpf_probe_write_user")
+    assert (result.stdout, lines(result.stderr)) == ("EBTe bytes\n", ["true"])
