@@ -5,6 +5,7 @@ from __future__ import annotations
 from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
+from codegen.pieces import number, text_value
 from lang import ast
 from lang.convert import value_type
 from lang.machine import Field
@@ -39,6 +40,8 @@ def _pointer_to(f: Function, kind: Type) -> str:
 def _member_place(f: Function, node: ast.Member) -> Place | None:
     if isinstance(node.base, ast.Name) and node.base.name == "args":
         return _tracepoint_place(f, node)
+    if isinstance(node.base, ast.Name) and node.base.name == "opt":
+        return None
     base = f.body.type(node.base)
     if isinstance(base, Pointer):
         pointer = f.evaluate(node.base)
@@ -64,7 +67,19 @@ def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
     return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
 
 
+def _option(f: Function, node: ast.Member) -> Value:
+    """`opt.name`, a constant."""
+    value = f.constant(node)
+    if isinstance(value, str):
+        return text_value(f, value)
+    assert value is not None
+    text = number(value) if not isinstance(value, bool) else "true" if value else "false"
+    return Value(text, f.body.type(node))
+
+
 def member(f: Function, node: ast.Member) -> Value:
+    if isinstance(node.base, ast.Name) and node.base.name == "opt":
+        return _option(f, node)
     base_type = (
         None if isinstance(node.base, ast.Name) and node.base.name == "args" else f.body.type(node.base)
     )

@@ -11,7 +11,7 @@ from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
-from codegen.pieces import bare
+from codegen.pieces import bare, number, text_value
 from codegen.plan import Action
 from codegen.program import RING
 from lang import ast
@@ -150,6 +150,15 @@ def _exists(f: Function, node: ast.Call) -> Value:
     return Value("true" if f.constant(node) else "false", BOOL)
 
 
+def _getopt(f: Function, node: ast.Call) -> Value:
+    value = f.constant(node)
+    if isinstance(value, str):
+        return text_value(f, value)
+    assert value is not None
+    text = number(value) if not isinstance(value, bool) else "true" if value else "false"
+    return Value(text, f.body.type(node))
+
+
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "printf": _printf,
     "print": _print,
@@ -160,6 +169,7 @@ VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "delete": _delete,
     "has_key": _has_key,
     "exists": _exists,
+    "getopt": _getopt,
     "ksym": _ksym,
 }
 

@@ -81,6 +81,8 @@ def _lower_body(program: Program, body: Body) -> Function:
 def _predicate(f: Function) -> None:
     predicate = f.body.probe.predicate
     assert predicate is not None
+    if f.program.checked.live_branch(predicate.condition):
+        return
     f.code.at(predicate.span)
     f.code.line(f"// {comment(predicate.span.text)}")
     value = f.evaluate(predicate.condition)

@@ -349,6 +349,23 @@ class Declaration(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Option(Node):
+    """`option name: kind = default "-f" "--flag" "description";`: the default as text, None without one.
+
+    `place` is the upper-case name of a positional option, `choices` are the strings of an enum.
+    """
+
+    name: str
+    kind: str
+    choices: tuple[str, ...]
+    default: str | None
+    default_span: Span
+    flags: tuple[str, ...]
+    place: str
+    description: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Macro(Node):
     """`macro name($v, @m, word) { … }`: the parameters are variables, maps and names."""
 
@@ -396,6 +413,7 @@ class Script(Node):
     probes: tuple[Probe, ...]
     definitions: tuple[CStruct | CEnum, ...] = ()
     macros: tuple[Macro, ...] = ()
+    options: tuple[Option, ...] = ()
 
 
 Target = Variable | Map | MapEntry

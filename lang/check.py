@@ -17,9 +17,10 @@ from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
 from lang.convert import settle
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
-from lang.fold import fold
+from lang.fold import Constant, fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
+from lang.options import Given, check_options, drops, values_for
 from lang.probes import expand_attach_point
 from lang.settings import Settings, read_settings
 from lang.types import Aggregate, Type, size_of
@@ -57,6 +58,7 @@ def check(
     parameters: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
+    options: Mapping[str, Constant] | None = None,
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
@@ -69,17 +71,21 @@ def check(
         machine, script.definitions, lambda node: fold(node, parameters, _unknown), found
     )
     found.raise_errors()
-    drafts = _expand(script, machine, parameters, settings, found, pid)
+    check_options(script.options, found)
+    found.raise_errors()
+    values = values_for(script.options, options or {})
+    drafts = _expand(script, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
     if not drafts:
         raise ScriptError([Diagnostic("error", script.probes[0].span, "no probe can be attached")])
-    checker = _Checker(machine, settings, parameters, found)
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
     bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
     return Result(
-        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
+        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values),
         found.warnings,
     )
 
@@ -91,16 +97,18 @@ def _unknown(node: ast.Expression) -> None:
 def _expand(
     script: ast.Script,
     machine: Machine,
-    parameters: tuple[str, ...],
+    given: Given,
     settings: Settings,
     found: Diagnostics,
     pid: int,
 ) -> list[_Draft]:
-    expansion = Expansion(machine, parameters, settings, found, pid)
+    expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
     drafts = []
     for probe in script.probes:
         if found.full:
             break
+        if drops(probe, given.parameters, given.options):
+            continue
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]

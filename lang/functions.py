@@ -1,22 +1,15 @@
-"""The builtin functions: name → arguments, result type, what it is. A table to extend.
-
-A `result` rule sees the call through `Typing`, reports what is wrong with the arguments at their place, and
-gives the call's type: None while an argument's type is not known yet, or after an error.
-"""
+"""The builtin functions: name → arguments, result type, what it is. A table to extend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, get_args
+from typing import get_args
 
 from lang import ast
-from lang.builtins import Scene
-from lang.checked import MapInfo
 from lang.convert import as_int, is_flexible
-from lang.fold import Constant
+from lang.functions_options import OPTIONS
 from lang.printf import Conversion, conversions
-from lang.source import Span
+from lang.signature import Function, Typing, expect_int, visit_all
 from lang.types import (
     BOOL,
     VOID,
@@ -46,64 +39,6 @@ MAX_STACK_DEPTH = (
 STACK_MODES = ("bpftrace", "perf", "raw")
 HISTOGRAM_BITS = range(6)
 MAX_LINEAR_BUCKETS = 1000
-
-
-class Typing(Protocol):
-    """What a rule may ask of the checker."""
-
-    @property
-    def scene(self) -> Scene: ...
-    def type(self, node: ast.Expression) -> Type | None:
-        """The type of an argument, which this visits."""
-
-    def constant(self, node: ast.Expression) -> Constant | None:
-        """The value of a literal, a parameter or arithmetic on them; None for what is not constant."""
-
-    def map(self, node: ast.Expression) -> MapInfo | None:
-        """The map that the argument names as a whole; None, unreported, where it is no bare map."""
-
-    def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:
-        """Visit a key given to the map, and unify its type."""
-
-    def given(self, parameter: ast.Parameter) -> bool:
-        """Whether the command line gave this parameter."""
-
-    def error(self, node: ast.Node | Span, message: str, *hints: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Function:
-    """`most` is None where any number of arguments may follow."""
-
-    name: str
-    least: int
-    most: int | None
-    result: Callable[[Typing, ast.Call], Type | None]
-    usage: str
-    doc: str
-    aggregate: bool = False
-
-    def count_error(self, given: int) -> str | None:
-        """The message for a wrong number of arguments, in bpftrace's words."""
-        if given >= self.least and (self.most is None or given <= self.most):
-            return None
-        if self.most == 0:
-            wanted = "requires no arguments"
-        elif self.least == self.most:
-            wanted = f"requires {_arguments(self.least)}"
-        elif given < self.least:
-            wanted = f"requires at least {_arguments(self.least)}"
-        else:
-            wanted = f"takes up to {_arguments(self.most or 0)}"
-        return f"{self.name}() {wanted} ({given} provided)"
-
-
-def _arguments(count: int) -> str:
-    return "one argument" if count == 1 else f"{count} arguments"
-
-
-def _visit_all(typing: Typing, call: ast.Call) -> list[Type | None]:
-    return [typing.type(item) for item in call.arguments]
 
 
 # ---- Output
@@ -246,7 +181,7 @@ def _str(typing: Typing, call: ast.Call) -> Type | None:
                 typing.error(call.arguments[1], "str(): the length must be at least 1")
             limit = max(1, min(limit, length))
         else:
-            _expect_int(typing, call.arguments[1], "str(): the length")
+            expect_int(typing, call.arguments[1], "str(): the length")
     node = call.arguments[0]
     value = typing.constant(node)
     if isinstance(node, ast.Parameter) and not typing.given(node):
@@ -263,14 +198,6 @@ def _str(typing: Typing, call: ast.Call) -> Type | None:
     if not isinstance(kind, Pointer) and as_int(kind) is None:
         typing.error(node, f"str() expects a pointer or an integer, not {kind}")
     return Str(limit)
-
-
-def _expect_int(typing: Typing, node: ast.Expression, what: str) -> Type | None:
-    kind = typing.type(node)
-    if kind is not None and as_int(kind) is None:
-        typing.error(node, f"{what} must be an integer, not {kind}")
-        return None
-    return kind
 
 
 def _symbol(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
@@ -304,10 +231,10 @@ def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
 
 
 def _ntop(typing: Typing, call: ast.Call) -> Type | None:
-    kinds = _visit_all(typing, call)
+    kinds = visit_all(typing, call)
     address = kinds[-1]
     if len(kinds) == 2:
-        _expect_int(typing, call.arguments[0], "ntop(): the address family")
+        expect_int(typing, call.arguments[0], "ntop(): the address family")
     if address is None or as_int(address) is not None:
         return Inet()
     size = address.length if isinstance(address, Array) and as_int(address.of) else 0
@@ -326,7 +253,7 @@ def _aggregate(kind: AggregateKind) -> Callable[[Typing, ast.Call], Type | None]
     def rule(typing: Typing, call: ast.Call) -> Type | None:
         signed = False
         for node in call.arguments[:1]:
-            value = _expect_int(typing, node, f"{kind}(): the value")
+            value = expect_int(typing, node, f"{kind}(): the value")
             integer = as_int(value) if value is not None else None
             signed = integer is not None and integer.signed and not is_flexible(integer)
         return Aggregate(kind, signed)
@@ -335,7 +262,7 @@ def _aggregate(kind: AggregateKind) -> Callable[[Typing, ast.Call], Type | None]
 
 
 def _hist(typing: Typing, call: ast.Call) -> Type | None:
-    _expect_int(typing, call.arguments[0], "hist(): the value")
+    expect_int(typing, call.arguments[0], "hist(): the value")
     bits: int | str | bool | None = 0
     if len(call.arguments) == 2:
         bits = typing.constant(call.arguments[1])
@@ -346,7 +273,7 @@ def _hist(typing: Typing, call: ast.Call) -> Type | None:
 
 
 def _lhist(typing: Typing, call: ast.Call) -> Type | None:
-    _expect_int(typing, call.arguments[0], "lhist(): the value")
+    expect_int(typing, call.arguments[0], "lhist(): the value")
     limits: list[int] = []
     for node, name in zip(call.arguments[1:], ("min", "max", "step"), strict=True):
         value = typing.constant(node)
@@ -378,6 +305,7 @@ def _lhist_error(low: int, high: int, step: int) -> str | None:
 FUNCTIONS = {
     item.name: item
     for item in (
+        *OPTIONS,
         Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
         Function(
             "print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lang import ast
@@ -34,11 +34,19 @@ class InferenceBase:
     """
 
     def __init__(
-        self, machine: Machine, settings: Settings, parameters: tuple[str, ...], found: Diagnostics
+        self,
+        machine: Machine,
+        settings: Settings,
+        parameters: tuple[str, ...],
+        found: Diagnostics,
+        options: Mapping[str, ast.Option] | None = None,
+        values: Mapping[str, Constant] | None = None,
     ) -> None:
         self.machine = machine
         self.settings = settings
         self.parameters = parameters
+        self.options = options or {}  # declared, by name
+        self.option_values = values or {}
         self.maps: dict[str, MapInfo] = {}
         self.found = found
         self.final = False  # the last round: reports on

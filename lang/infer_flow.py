@@ -10,6 +10,7 @@ from lang.diagnostics import Diagnostics
 from lang.expand import Expansion
 from lang.fold import Constant
 from lang.infer import Inference
+from lang.options import option_constant
 from lang.probes import expand_attach_point
 from lang.types import (
     INT64,
@@ -79,7 +80,9 @@ class Flow(Inference):
     # ---- Compile-time questions
 
     def special_constant(self, node: ast.Expression) -> Constant | None:
-        """The value of sizeof, offsetof and exists(), if it is known yet."""
+        """The value of sizeof, offsetof, exists() or an option, if it is known yet."""
+        if isinstance(node, ast.Member) or (isinstance(node, ast.Call) and node.name == "getopt"):
+            return option_constant(node, self.option_values)
         if isinstance(node, ast.Call) and node.name == "exists" and node not in self.sizes:
             answer = self._exists(node)
             if answer is None:

@@ -8,7 +8,7 @@ use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from lang import ast
@@ -25,9 +25,7 @@ def expand_macros(script: ast.Script, defines: Mapping[str, ast.Expression | Non
         return script
     expander = _Expander(script.macros, defines)
     probes = tuple(expander.node(probe, _Frame()) for probe in script.probes)
-    return ast.Script(
-        script.span, script.config, script.declarations, probes, script.definitions, script.macros
-    )
+    return replace(script, probes=probes)
 
 
 class _Frame:

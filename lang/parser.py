@@ -24,13 +24,14 @@ from lang.macros import expand_macros
 from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
+from lang.transform import Additions
 
 MAX_CHARACTERS = 64 << 10
 MAX_DEPTH = 200
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
-class _Builder:
+class _Builder(Additions):
     """Rule by rule, Lark's children → our nodes."""
 
     def __init__(self, source: Source) -> None:
@@ -71,6 +72,7 @@ class _Builder:
             tuple(item for item in items if isinstance(item, ast.Probe)),
             self._c_part(items),
             tuple(item for item in items if isinstance(item, ast.Macro)),
+            tuple(item for item in items if isinstance(item, ast.Option)),
         )
 
     def _c_part(self, items: list[Any]) -> tuple[ast.CStruct | ast.CEnum, ...]:

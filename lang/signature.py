@@ -1,0 +1,87 @@
+"""What a builtin function is, and what the rules of all of them share: arguments counted, visited, refused.
+
+A `result` rule sees the call through `Typing`, reports what is wrong with the arguments at their place, and
+gives the call's type: None while an argument's type is not known yet, or after an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from lang import ast
+from lang.builtins import Scene
+from lang.checked import MapInfo
+from lang.convert import as_int
+from lang.fold import Constant
+from lang.source import Span
+from lang.types import Type
+
+
+class Typing(Protocol):
+    """What a rule may ask of the checker."""
+
+    @property
+    def scene(self) -> Scene: ...
+    def type(self, node: ast.Expression) -> Type | None:
+        """The type of an argument, which this visits."""
+
+    def constant(self, node: ast.Expression) -> Constant | None:
+        """The value of a literal, a parameter or arithmetic on them; None for what is not constant."""
+
+    def map(self, node: ast.Expression) -> MapInfo | None:
+        """The map that the argument names as a whole; None, unreported, where it is no bare map."""
+
+    def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:
+        """Visit a key given to the map, and unify its type."""
+
+    def given(self, parameter: ast.Parameter) -> bool:
+        """Whether the command line gave this parameter."""
+
+    def error(self, node: ast.Node | Span, message: str, *hints: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Function:
+    """`most` is None where any number of arguments may follow."""
+
+    name: str
+    least: int
+    most: int | None
+    result: Callable[[Typing, ast.Call], Type | None]
+    usage: str
+    doc: str
+    aggregate: bool = False
+
+    def count_error(self, given: int) -> str | None:
+        """The message for a wrong number of arguments, in bpftrace's words."""
+        if given >= self.least and (self.most is None or given <= self.most):
+            return None
+        if self.most == 0:
+            wanted = "requires no arguments"
+        elif self.least == self.most:
+            wanted = f"requires {_arguments(self.least)}"
+        elif given < self.least:
+            wanted = f"requires at least {_arguments(self.least)}"
+        else:
+            wanted = f"takes up to {_arguments(self.most or 0)}"
+        return f"{self.name}() {wanted} ({given} provided)"
+
+
+def _arguments(count: int) -> str:
+    return "one argument" if count == 1 else f"{count} arguments"
+
+
+def visit_all(typing: Typing, call: ast.Call) -> list[Type | None]:
+    """The types of all arguments."""
+    return [typing.type(item) for item in call.arguments]
+
+
+def expect_int(typing: Typing, node: ast.Expression, what: str) -> Type | None:
+    """The type of an argument that must be an integer; reports one that is not."""
+    kind = typing.type(node)
+    if kind is not None and as_int(kind) is None:
+        typing.error(node, f"{what} must be an integer, not {kind}")
+        return None
+    return kind
