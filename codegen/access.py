@@ -5,9 +5,10 @@ from __future__ import annotations
 from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
+from codegen.mapaccess import load_field
 from codegen.pieces import number, text_value
 from lang import ast
-from lang.convert import value_type
+from lang.convert import aggregates, value_type
 from lang.machine import Field
 from lang.types import Array, Pointer, Record, Str, Struct, Tuple, Type
 
@@ -83,6 +84,11 @@ def member(f: Function, node: ast.Member) -> Value:
     base_type = (
         None if isinstance(node.base, ast.Name) and node.base.name == "args" else f.body.type(node.base)
     )
+    if isinstance(base_type, Record) and isinstance(node.base, ast.Map | ast.MapEntry):
+        target = node.base
+        name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+        if aggregates(f.program.user_map(name)[1].value):
+            return load_field(f, name, keys, node.name)
     if isinstance(base_type, Record):
         base = f.evaluate(node.base)
         kind = base_type.elements[base_type.names.index(node.name)]

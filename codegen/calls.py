@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen import builtins
-from codegen.ctypes import is_memory
+from codegen import builtins, rows
+from codegen.events import emit_event
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
-from codegen.pieces import bare, number, text_value
+from codegen.pieces import number, text_value
 from codegen.plan import Action
-from codegen.program import RING
 from lang import ast
 from lang.convert import as_int
 from lang.types import (
     BOOL,
-    INT64,
-    UINT64,
     VOID,
     Array,
     Pointer,
@@ -35,49 +32,6 @@ _INET, _INET6 = 2, 10  # AF_INET, AF_INET6 of include/linux/socket.h
 
 
 # ---- Events
-
-
-def emit_event(
-    f: Function,
-    action: Action,
-    node: ast.Node,
-    values: tuple[ast.Expression, ...] = (),
-    text: str = "",
-    map_name: str = "",
-    top: int = 0,
-    div: int = 0,
-) -> None:
-    """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
-    kinds = tuple(_sent_type(f, item) for item in values)
-    # Scalars are evaluated before the record is reserved: what they need may leave the statement.
-    ready = [None if is_memory(kind) else f.evaluate(item) for item, kind in zip(values, kinds, strict=True)]
-    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div)
-    record = f.names.fresh("event")
-    f.code.line(f"struct {struct} *{record} = {RING}.ringbuf_reserve(sizeof(*{record}));")
-    with f.code.block(f"if ({record})"):
-        f.code.line(f"{record}->site = {event.site};")
-        for number, (item, kind, value) in enumerate(zip(values, kinds, ready, strict=True)):
-            place = f"{record}->field{number}"
-            if value is None:
-                f.store(place, kind, item)
-            else:
-                f.code.line(f"{place} = {_outgoing(f, kind, value)};")
-        f.code.line(f"{RING}.ringbuf_submit({record}, 0);")
-    with f.code.otherwise():
-        f.code.line(f.lost_event())
-
-
-def _sent_type(f: Function, node: ast.Expression) -> Type:
-    value = f.constant(node)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return INT64 if value < 1 << 63 else UINT64
-    return f.body.type(node)
-
-
-def _outgoing(f: Function, kind: Type, value: Value) -> str:
-    if isinstance(kind, Pointer) and not isinstance(value.type, Pointer):
-        return f"({f.program.types.name(kind)}){value.text}"
-    return bare(value.text)
 
 
 def _printf(f: Function, node: ast.Call) -> Value:
@@ -160,6 +114,7 @@ def _getopt(f: Function, node: ast.Call) -> Value:
 
 
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
+    **rows.VALUES,
     "printf": _printf,
     "print": _print,
     "clear": _map_action("clear"),

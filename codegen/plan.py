@@ -23,7 +23,7 @@ ProgramKind = Literal[
     "perf_event",
     "special",
 ]
-Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit"]
+Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit", "emit", "table"]
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,21 @@ class EventField:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column of a row or a table: its title in text, its name in JSON."""
+
+    title: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf: `text` is the format. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
-    `div`. time: `text` is the strftime format. exit: one field, the code.
+    `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
+    table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
+    the column to sort by.
     """
 
     site: int
@@ -127,6 +137,7 @@ class Event:
     map: str = ""
     top: int = 0
     div: int = 0
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,16 @@ class Assign(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class FieldAssign(Node):
+    """`@map[key].field = sum(value)`: a field of the record that is the entry's value."""
+
+    target: Map | MapEntry
+    field: str
+    field_span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class AssignBy(Node):
     target: Target
     operator: str  # without the =
@@ -452,6 +462,7 @@ Statement = (
     Block
     | Let
     | Assign
+    | FieldAssign
     | AssignBy
     | Discard
     | Evaluate

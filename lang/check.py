@@ -14,7 +14,7 @@ from typing import Any
 from lang import ast
 from lang.cdefs import with_definitions
 from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
-from lang.convert import settle
+from lang.convert import aggregates, settle
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
 from lang.fold import Constant, fold
@@ -23,7 +23,7 @@ from lang.machine import Machine
 from lang.options import Given, check_options, drops, values_for
 from lang.probes import expand_attach_point
 from lang.settings import Settings, read_settings
-from lang.types import Aggregate, Type, size_of
+from lang.types import Type, size_of
 
 MAX_ROUNDS = 50
 MAX_ENTRIES = 1 << 26
@@ -205,8 +205,8 @@ class _Checker(Statements):
                 message = f"the type of {info.name} is not known: only itself is assigned to it"
                 self.error(info.span, message)
             return
-        if info.kind and MAP_KINDS[info.kind] != isinstance(info.value, Aggregate):
-            wanted = "percpuhash or percpulruhash" if isinstance(info.value, Aggregate) else "hash or lruhash"
+        if info.kind and MAP_KINDS[info.kind] != aggregates(info.value):
+            wanted = "percpuhash or percpulruhash" if aggregates(info.value) else "hash or lruhash"
             self.error(info.span, f"{info.name} holds {info.value}, which needs {wanted}, not {info.kind}")
         if info.key is not None and size_of(info.key) > MAX_KEY_BYTES:
             size = size_of(info.key)

@@ -65,6 +65,7 @@ class MapInfo:
     written: bool = False
     kind: str = ""  # of `let @m = kind(entries)`
     entries: int = 0
+    key_names: tuple[str, ...] = ()  # the key's parts as first written: the columns of a table
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from lang.checked import MapInfo, Target, VariableInfo
 from lang.convert import is_condition, promote, storable
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
+from lang.functions_rows import key_names
 from lang.machine import Machine
 from lang.settings import Settings
 from lang.source import Span
@@ -171,6 +172,8 @@ class InferenceBase:
             )
         elif merged is not info.key:
             info.key, self.grew = merged, True
+        if not info.key_names:
+            info.key_names = key_names(keys)
 
     def lookup(self, name: str) -> VariableInfo | None:
         """The variable of this name that is visible here."""

@@ -235,8 +235,11 @@ class _Builder(Additions):
         value = items[-1] if len(items) > 1 and items[-1] is not kind else None
         return ast.Let(self.span(meta), items[0], kind, value)
 
-    def assign(self, meta: Meta, items: list[Any]) -> ast.Assign:
-        self._refuse_target(items[0])
+    def assign(self, meta: Meta, items: list[Any]) -> ast.Assign | ast.FieldAssign:
+        target = items[0]
+        if isinstance(target, ast.Member) and isinstance(target.base, ast.Map | ast.MapEntry):
+            return ast.FieldAssign(self.span(meta), target.base, target.name, target.name_span, items[1])
+        self._refuse_target(target)
         return ast.Assign(self.span(meta), items[0], items[1])
 
     def _refuse_target(self, node: ast.Node) -> None:

@@ -16,6 +16,7 @@ from runtime.formatters import strftime_now
 from runtime.maps import Maps
 from runtime.printf import printf_rows, value_rows
 from runtime.ring import Run
+from runtime.rows import header, json_rows, text_rows
 from runtime.text import Writer
 from runtime.values import Values
 
@@ -29,6 +30,7 @@ class Actions:
         self._events = {event.site: event for event in plan.events}
         self._values, self._maps, self._writer = values, maps, writer
         self._handlers: dict[int, Handler] = {}
+        self._headers: set[str] = set()
         self.exit_code: int | None = None
 
     @property
@@ -53,6 +55,10 @@ class Actions:
                 return partial(_print_rows, printf_rows(event, self._values), self._writer.printf)
             case "print_value":
                 return partial(_print_rows, value_rows(event, self._values), self._writer.values)
+            case "emit":
+                return self._emit(event)
+            case "table":
+                return partial(_repeat, partial(self._table, event))
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
             case "clear":
@@ -64,10 +70,23 @@ class Actions:
             case "exit":
                 return partial(self._exit, event)
 
+    def _emit(self, event: Event) -> Handler:
+        """Rows; in text each header is printed once, above the first of its rows."""
+        if self._writer.json:
+            return partial(_print_rows, json_rows(event, self._values), self._writer.rows)
+        head = header(event)
+        if head not in self._headers:
+            self._headers.add(head)
+            self._writer.rows([head])
+        return partial(_print_rows, text_rows(event, self._values), self._writer.rows)
+
     def _print_map(self, event: Event) -> None:
         dump = self._maps.dump(event.map, event.top, event.div)
         if dump is not None:
             self._writer.map(dump)
+
+    def _table(self, event: Event) -> None:
+        self._writer.table(self._maps.table(event))
 
     def _exit(self, event: Event, data: memoryview, run: Run) -> None:
         if self.exit_code is None:

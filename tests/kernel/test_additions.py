@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,121 @@ def test_getopt(ebt: Ebt) -> None:
     assert ebt("-q", "-e", script, "7").stdout == "0 3 x 7\n\n\n"
     assert ebt("-q", "-e", script, "--", "7", "--on", "--n=-4", "--s=yes").stdout == "1 -4 yes 7\n\n\n"
     assert ebt("-q", "-e", script, "--", "--off").rc == 1
+
+
+# --- rows ---
+
+ROWS = """
+begin {
+    printf("first\\n");
+    $d = (uint64)12345678;
+    emit(tid = (uint32)7, "LAT(ms)" = ms($d), US = us($d), S = sec($d, 6), KB = kb(2049), ERR = errname(-2),
+         SIG = signame(15), FLAGS = flags(577, "open"), FILE = str("a/rather/long/name/that/is/not/cut"));
+    printf("second %s\\n", ms($d));
+    emit($d, "neg" = (int16)-5, T = (bool)1, X = hex(255));
+    emit($d, "neg" = (int16)-512, T = (bool)0, X = hex(-1));
+    exit();
+}
+"""
+ROWS_TEXT = """\
+first
+    tid    LAT(ms)         US          S       KB ERR          SIG       FLAGS                FILE
+      7     12.346      12345   0.012346        2 ENOENT       SIGTERM   O_WRONLY|O_CREAT|O_TRUNC \
+a/rather/long/name/that/is/not/cut
+second 12.346
+         D    neg T     X
+  12345678     -5 true  0xff
+  12345678   -512 false 0xffffffffffffffff
+
+
+"""
+ROWS_JSON = """\
+{"type": "printf", "data": "first\\n"}
+{"type": "row", "data": {"tid": 7, "LAT(ms)": 12.345678, "US": 12345.678, "S": 0.012345678, \
+"KB": 2.0009765625, "ERR": "ENOENT", "SIG": "SIGTERM", "FLAGS": "O_WRONLY|O_CREAT|O_TRUNC", \
+"FILE": "a/rather/long/name/that/is/not/cut"}}
+{"type": "printf", "data": "second 12.346\\n"}
+{"type": "row", "data": {"d": 12345678, "neg": -5, "T": true, "X": 255}}
+{"type": "row", "data": {"d": 12345678, "neg": -512, "T": false, "X": -1}}
+"""
+
+
+def test_emit(ebt: Ebt) -> None:
+    assert ebt("-q", "-e", ROWS).stdout == ROWS_TEXT
+    assert ebt("-q", "-f", "json", "-e", ROWS).stdout == ROWS_JSON
+
+
+def test_emit_tells_the_time_and_the_process(ebt: Ebt) -> None:
+    result = ebt("-q", "-e", 'begin { emit(time(), pid, comm, "AT" = time("%Y")); exit(); }')
+    head, line = result.stdout.splitlines()[:2]
+    assert head.split() == ["TIME()", "PID", "COMM", "AT"]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d +\d+ \S+ +20\d\d", line), line
+
+
+# --- records of aggregations, tables ---
+
+RECORDS = """
+begin {
+    $f = "name";
+    @io[pid - pid, $f].rbytes = sum(5); @io[pid - pid, $f].reads = count();
+    @io[pid - pid, $f].rbytes = sum(6); @io[pid - pid, $f].low = min(-3); @io[pid - pid, $f].low = min(4);
+    @io[pid - pid, $f].mean = avg(10); @io[pid - pid, $f].mean = avg(20);
+    @io[8, "longer name"].rbytes = sum(1000);
+    @one.n = count(); @one.n = count(); @one.top = max(3);
+    @p[1] = sum(3); @p[2] = sum(9); @p[3] = sum(1);
+    @s["a"] = 5; @s["b"] = 7;
+}
+"""
+# statements → what they print after RECORDS
+TABLES = {
+    "print(@io); print(@one);": """\
+@io[0, name]: { .rbytes = 11, .reads = 1, .low = -3, .mean = 15 }
+@io[8, longer name]: { .rbytes = 1000, .reads = 0, .low = 0, .mean = 0 }
+@one: { .n = 2, .top = 3 }
+""",
+    'printf("%d %d %d\\n", @io[0, "name"].rbytes, @one.n, @io[9, "name"].low);': "11 2 0\n",
+    '$x = @io[0, "name"]; printf("%d %d\\n", $x.reads, $x.low);': "1 -3\n",
+    'if (@io[0, "name"].rbytes > 10) { print(@io[0, "name"]); }':
+        "{ .rbytes = 11, .reads = 1, .low = -3, .mean = 15 }\n",
+    "for ($kv : @io) { if ($kv.1.reads) { print($kv.1.rbytes); } }": "11\n",
+    "table(@io, sort = rbytes, top = 20);": """\
+PID - PID F           RBYTES READS LOW MEAN
+        8 longer name   1000     0   0    0
+        0 name            11     1  -3   15
+""",
+    "table(@io, sort = f, top = 1);": """\
+PID - PID F           RBYTES READS LOW MEAN
+        8 longer name   1000     0   0    0
+""",
+    "table(@p); table(@p, top = 1);": "KEY P\n  2 9\n  1 3\n  3 1\nKEY P\n  2 9\n",
+    "table(@s); table(@one);": "KEY S\nb   7\na   5\nN TOP\n2   3\n",
+    "clear(@io); table(@io); print(@io);": "PID - PID F RBYTES READS LOW MEAN\n",
+    'delete(@io, (8, "longer name")); table(@io);':
+        "PID - PID F    RBYTES READS LOW MEAN\n        0 name     11     1  -3   15\n",
+}  # fmt: skip
+
+
+def test_records_and_tables(ebt: Ebt) -> None:
+    for statements, expected in TABLES.items():
+        script = "config = { print_maps_on_exit = false }" + RECORDS + f"end {{ {statements} }}"
+        assert ebt("-q", "-e", script).stdout == expected + "\n\n", statements
+
+
+def test_tables_in_json(ebt: Ebt) -> None:
+    script = "config = { print_maps_on_exit = false }" + RECORDS + "end { table(@io); print(@one); }"
+    assert ebt("-q", "-f", "json", "-e", script).stdout == (
+        '{"type": "table", "data": {"@io": [{"pid - pid": 8, "f": "longer name", "rbytes": 1000, "reads": 0, '
+        '"low": 0, "mean": 0}, {"pid - pid": 0, "f": "name", "rbytes": 11, "reads": 1, "low": -3, '
+        '"mean": 15}]}}\n{"type": "map", "data": {"@one": {"n": 2, "top": 3}}}\n'
+    )
+
+
+def test_records_under_load_are_summed_over_the_cpus(ebt: Ebt) -> None:
+    script = """
+        profile:hz:99 { @c[1].n = count(); @c[1].s = sum(2); @all = count(); }
+        interval:s:1 { exit(); }
+        end { printf("%d %d %d\\n", @c[1].n, @c[1].s, @all); table(@c); clear(@c); clear(@all); }
+    """
+    numbers, _, row = ebt("-q", "-e", script).stdout.splitlines()[:3]
+    count, total, whole = map(int, numbers.split())
+    assert count == whole > 50 and total == 2 * count and row.split() == ["1", str(count), str(total)]
