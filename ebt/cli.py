@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as problem:
-        told = describe(problem, source[0] if source else None, verbose)
+        told = describe(problem, source, verbose)
         if told is None:
             raise
         tell(told[0])

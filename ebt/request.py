@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ebt.imports import Imports
 from ebt.options import Options, UsageError, read_options, read_options_before
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
@@ -54,7 +55,7 @@ def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, 
         name = rest.pop(0)
         source = Source(name if name != "-" else "stdin", read_script(name))
     sources.append(source)
-    script = parse(source) if _ASKS.search(source.text) else None
+    script = parse(source, Imports(sources)) if _ASKS.search(source.text) else None
     if script is not None and script.options:
         given = _given(script, rest)
         return options, Request(source, script, given.parameters, given.options)

@@ -384,6 +384,27 @@ class Macro(Node):
     body: Block
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Import(Node):
+    path: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FunctionParameter(Node):
+    variable: Variable
+    type: Type | TypeOf
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Function(Node):
+    """`fn name($a: T, …) : R { … }`."""
+
+    name: str
+    parameters: tuple[FunctionParameter, ...]
+    result: Type | TypeOf | None
+    body: Block
+
+
 # ---- The C part
 
 
@@ -424,6 +445,8 @@ class Script(Node):
     definitions: tuple[CStruct | CEnum, ...] = ()
     macros: tuple[Macro, ...] = ()
     options: tuple[Option, ...] = ()
+    functions: tuple[Function, ...] = ()
+    imports: tuple[Import, ...] = ()
 
 
 Target = Variable | Map | MapEntry

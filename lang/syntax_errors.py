@@ -11,13 +11,12 @@ from lang.source import Source, Span
 NOT_YET = {
     "while": "'while' loops are not supported", "for": "'for' loops are not supported",
     "break": "'break' is not supported", "continue": "'continue' is not supported",
-    "macro": "macros are not supported", "fn": "functions are not supported",
-    "import": "imports are not supported", "typeof": "'typeof' is not supported",
+    "macro": "macros are not supported", "typeof": "'typeof' is not supported",
     "typeinfo": "'typeinfo' is not supported", "comptime": "'comptime' is not supported",
 }  # fmt: skip
 RESERVED = {
     *NOT_YET, "if", "else", "unroll", "return", "let", "sizeof", "offsetof", "true", "false", "config",
-    "struct", "union", "enum",
+    "struct", "union", "enum", "fn", "import",
 }  # fmt: skip
 _VALUE_STARTS = {"INTEGER", "STRING", "NAME", "VARIABLE", "MAP"}
 _TOKEN = re.compile(

@@ -26,6 +26,22 @@ class Additions:
     def _string(self, span: Span, text: str) -> str:
         raise NotImplementedError
 
+    # ---- Imports and functions
+
+    def import_(self, meta: Meta, items: list[Token]) -> ast.Import:
+        return ast.Import(self.span(meta), self._string(self.token_span(items[0]), items[0]))
+
+    def function_parameter(self, meta: Meta, items: list[Any]) -> ast.FunctionParameter:
+        return ast.FunctionParameter(self.span(meta), *items)
+
+    def function(self, meta: Meta, items: list[Any]) -> ast.Function:
+        name, *rest, body = items
+        parameters = tuple(item for item in rest if isinstance(item, ast.FunctionParameter))
+        result = rest[-1] if len(rest) > len(parameters) else None
+        if isinstance(result, ast.Type) and result.name == "void" and not result.suffixes:
+            result = None
+        return ast.Function(self.span(meta), str(name), parameters, result, body)
+
     # ---- Options
 
     def option(self, meta: Meta, items: list[Any]) -> ast.Option:

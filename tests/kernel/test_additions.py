@@ -170,3 +170,75 @@ def test_records_under_load_are_summed_over_the_cpus(ebt: Ebt) -> None:
     numbers, _, row = ebt("-q", "-e", script).stdout.splitlines()[:3]
     count, total, whole = map(int, numbers.split())
     assert count == whole > 50 and total == 2 * count and row.split() == ["1", str(count), str(total)]
+
+
+# --- functions and imports ---
+
+FUNCTIONS = """
+fn bigger($a: int64, $b: int64) : int64 {
+    if ($a > $b) { return $a; }
+    return $b;
+}
+fn grade($n: uint64) : uint64 {
+    if ($n == 0) { return 0; }
+    $seen = $n;
+    if ($n > 10) {
+        if ($n > 100) { return 3; } else { $seen = 50; }
+        @graded = count();
+    } else if ($n == 5) { return 5; }
+    return $seen;
+}
+fn name($n: uint64) : string { if ($n) { return "some"; } return "none"; }
+fn note($what: uint64) { if ($what == 2) { return; } @noted[$what] = count(); }
+fn total($n: uint64) : uint64 { $sum = (uint64)0; for ($i : 0..4) { $sum += $n; } return $sum; }
+begin {
+    $a = 1;
+    print((bigger(3, 7), bigger(7, 3), bigger(bigger(1, 9), 4), $a));
+    print((grade(0), grade(7), grade(50), grade(1000), grade(5)));
+    print((name(pid), name(pid - pid)));
+    note(1); note(2); note(3);
+    print(total(5));
+    exit();
+}
+"""
+
+
+def test_functions(ebt: Ebt) -> None:
+    assert ebt("-q", "-e", FUNCTIONS).stdout == (
+        "(7, 7, 9, 1)\n(0, 7, 50, 3, 5)\n(some, none)\n20\n\n\n@graded: 1\n@noted[1]: 1\n@noted[3]: 1\n"
+    )
+
+
+def test_imports(ebt: Ebt, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "a.ebt").write_text('import "b.ebt";\nmacro twice(x) { x * 2 }\nbegin { printf("a\\n"); }\n')
+    (folder / "b.ebt").write_text(
+        'option n: uint64 = 4 "-n";\nlet @kept = lruhash(3);\n'
+        'fn more($x: uint64) : uint64 { return $x + 1; }\nimport "a.ebt"\nend { printf("end\\n"); }\n'
+    )
+    script = tmp_path / "s.ebt"
+    script.write_text(
+        'import "more/a.ebt";\nimport "more/b.ebt";\n'
+        'begin { printf("%d\\n", twice(more(opt.n))); @kept[1] = 1; clear(@kept); exit(); }\n'
+    )
+    assert ebt("-q", script, "-n", "6").stdout == "a\n14\nend\n\n\n"
+    assert "-n N" in ebt(script, "--help").stdout
+    (folder / "b.ebt").write_text("begin { print(nothing_at_all); }\n")
+    (folder / "a.ebt").write_text('import "b.ebt";\n')
+    wrong = f"{folder}/b.ebt:1:15: error: unknown identifier: 'nothing_at_all'\n"
+    assert ebt(script).stderr.startswith(wrong)
+
+
+def test_imports_that_are_refused(ebt: Ebt, tmp_path: Path) -> None:
+    script = tmp_path / "s.ebt"
+    script.write_text('import "open/a.ebt";\nbegin { exit(); }\n')
+    missing = ebt(script).stderr
+    assert missing.startswith(f"{script}:1:1: error: cannot import 'open/a.ebt': No such file or directory\n")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open/a.ebt").write_text("")
+    (tmp_path / "open").chmod(0o777)
+    refused = ebt(script).stderr
+    assert f"error: cannot import 'open/a.ebt': everybody can write to {tmp_path}/open\n" in refused
+    script.write_text('import "stdlib/../cli.py"; begin { }')
+    assert "'stdlib/../cli.py' is not in the standard library" in ebt(script).stderr

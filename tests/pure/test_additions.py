@@ -49,3 +49,25 @@ def test_mistakes(statements: str) -> None:
     with pytest.raises(ScriptError) as wrong:
         compiled(f"begin {{ {statements} }}")
     assert wrong.value.diagnostics[0].message == WRONG[statements]
+
+
+# functions that are wrong → the message
+FUNCTIONS = {
+    "fn f($a: uint64) : uint64 { } begin { print(f(1)); }": "not every way through 'f' returns a value",
+    "fn f() : uint64 { if (1) { return 3; } } begin { }": "not every way through 'f' returns a value",
+    "fn f() { return 3; } begin { }": "'f' returns no value",
+    "fn f() : uint64 { return; } begin { }": "'f' returns a value",
+    "fn f() : uint64 { while (1) { return 3; } return 4; } begin { }":
+        "this return stands in a loop, and cannot leave the function 'f'",
+    "fn f() { f(); } begin { f(); }": "the function 'f' calls itself: f → f",
+    "fn f($a: uint64) { } begin { f(); }": "f() takes 1 arguments, not 0",
+    "fn f() { } fn f() { } begin { f(); }": "the function 'f' is defined twice",
+    'import "x"; begin { }': "nothing can be imported here",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_wrong_functions(text: str) -> None:
+    with pytest.raises(ScriptError) as wrong:
+        compiled(text)
+    assert wrong.value.diagnostics[0].message == FUNCTIONS[text]
