@@ -11,6 +11,7 @@ from codegen import builtins, rows
 from codegen.events import emit_event
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
+from codegen.path import write_path
 from codegen.pieces import number, text_value
 from codegen.plan import Action
 from lang import ast
@@ -202,4 +203,5 @@ WRITERS: dict[str, Callable[[Function, str, Type, ast.Call], None]] = {
     "kstack": _stack,
     "ustack": _stack,
     "ntop": _ntop,
+    "path": write_path,
 }

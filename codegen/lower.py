@@ -206,4 +206,5 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         helpers=tuple(program.helpers),
         functions=tuple(functions),
         cpus=program.machine.cpus,
+        defines=tuple(program.defines.items()),
     )

@@ -53,6 +53,7 @@ class Program:
     events: list[Event] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     helpers: list[str] = field(default_factory=list)
+    defines: dict[str, int] = field(default_factory=dict)  # numbers that the helpers need
     scratch_bytes: list[int] = field(default_factory=list)
     function_names: Names = field(default_factory=Names)
     named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number

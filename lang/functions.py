@@ -8,6 +8,7 @@ from typing import get_args
 from lang import ast
 from lang.convert import as_int, is_flexible
 from lang.functions_options import OPTIONS
+from lang.functions_paths import PATHS
 from lang.functions_rows import ROWS
 from lang.printf import Conversion, conversions
 from lang.signature import Function, Typing, expect_int, visit_all
@@ -308,6 +309,7 @@ FUNCTIONS = {
     for item in (
         *OPTIONS,
         *ROWS,
+        *PATHS,
         Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
         Function(
             "print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -195,7 +199,7 @@ begin {
     $a = 1;
     print((bigger(3, 7), bigger(7, 3), bigger(bigger(1, 9), 4), $a));
     print((grade(0), grade(7), grade(50), grade(1000), grade(5)));
-    print((name(pid), name(pid - pid)));
+    print((name(pid), name(cpu / 1000)));
     note(1); note(2); note(3);
     print(total(5));
     exit();
@@ -242,3 +246,45 @@ def test_imports_that_are_refused(ebt: Ebt, tmp_path: Path) -> None:
     assert f"error: cannot import 'open/a.ebt': everybody can write to {tmp_path}/open\n" in refused
     script.write_text('import "stdlib/../cli.py"; begin { }')
     assert "'stdlib/../cli.py' is not in the standard library" in ebt(script).stderr
+
+
+# --- path() ---
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs in a nested directory, with a program in nested directories of its own."""
+    point = tmp_path / "one/two"
+    point.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", point], check=True)
+    try:
+        (point / "three/four").mkdir(parents=True)
+        shutil.copy("/bin/true", point / "three/four/prog")
+        yield point
+    finally:
+        subprocess.run(["umount", "-l", point], check=True)
+
+
+def test_path(ebt: Ebt, mounted: Path, tmp_path: Path) -> None:
+    program = mounted / "three/four/prog"
+    elsewhere = tmp_path / "a/b/c/d/prog"
+    elsewhere.parent.mkdir(parents=True)
+    shutil.copy("/bin/true", elsewhere)
+    deep = tmp_path / "/".join(["n" * 20] * 48)
+    deep.mkdir(parents=True)
+    script = """
+        rawtracepoint:sched_process_exec / str(args.bprm.file.f_path.dentry.d_name.name) == "prog" / {
+            emit(FILE = path(args.bprm.file), CWD = path(curtask.fs.pwd), EXE = path(curtask.mm.exe_file),
+                 DENTRY = path(args.bprm.file.f_path.dentry));
+        }
+    """
+    command = f"cd {mounted}/three; {program}; cd /; {elsewhere}; cd {deep}; {elsewhere}"
+    file = tmp_path / "run.sh"
+    file.write_text(command)
+    result = ebt("-q", "-f", "json", "-e", script, "-c", f"sh {file}", "-o", tmp_path / "out")
+    assert (result.rc, result.stderr) == (0, "")
+    rows = [json.loads(line)["data"] for line in (tmp_path / "out").read_text().splitlines()]
+    assert rows[0] == {"FILE": str(program), "CWD": f"{mounted}/three", "EXE": str(program),
+                       "DENTRY": "/three/four/prog"}  # fmt: skip
+    assert (rows[1]["FILE"], rows[1]["CWD"]) == (str(elsewhere), "/")
+    assert rows[2]["CWD"].startswith("[...]/nnn") and str(deep).endswith(rows[2]["CWD"].removeprefix("[...]"))

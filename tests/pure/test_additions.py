@@ -40,6 +40,7 @@ WRONG = {
     "@a[1] = 5; table(@a, top = -1);": "table(): top must be a literal that is not negative",
     "@a[1] = 5; table(@a, size = 1);": "table() takes sort = COLUMN and top = NUMBER behind the map",
     "@a[1] = hist(5); table(@a);": "a hist() map is no table",
+    "print(path(pid));": "path() expects a struct path, file or dentry of the kernel, not uint32",
     "print(opt.x);": "the script has no option 'x'",
 }  # fmt: skip
 
