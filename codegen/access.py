@@ -5,9 +5,11 @@ from __future__ import annotations
 from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
+from codegen.mapaccess import load_field
 from codegen.names import identifier
+from codegen.pieces import number, text_value
 from lang import ast
-from lang.convert import value_type
+from lang.convert import aggregates, value_type
 from lang.machine import Field
 from lang.types import Array, Pointer, Record, Space, Str, Struct, Tuple, Type
 
@@ -45,6 +47,8 @@ def _pointer_to(f: Function, kind: Type) -> str:
 def _member_place(f: Function, node: ast.Member) -> Place | None:
     if isinstance(node.base, ast.Name) and node.base.name == "args":
         return _tracepoint_place(f, node)
+    if isinstance(node.base, ast.Name) and node.base.name == "opt":
+        return None
     base = f.body.type(node.base)
     if isinstance(base, Pointer):
         pointer = f.evaluate(node.base)
@@ -70,10 +74,27 @@ def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
     return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
 
 
+def option_value(f: Function, node: ast.Member | ast.Call) -> Value:
+    """`opt.name` or getopt(), a constant."""
+    value = f.constant(node)
+    if isinstance(value, str):
+        return text_value(f, value)
+    assert value is not None
+    text = number(value) if not isinstance(value, bool) else "true" if value else "false"
+    return Value(text, f.body.type(node))
+
+
 def member(f: Function, node: ast.Member) -> Value:
+    if isinstance(node.base, ast.Name) and node.base.name == "opt":
+        return option_value(f, node)
     base_type = (
         None if isinstance(node.base, ast.Name) and node.base.name == "args" else f.body.type(node.base)
     )
+    if isinstance(base_type, Record) and isinstance(node.base, ast.Map | ast.MapEntry):
+        target = node.base
+        name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+        if aggregates(f.program.user_map(name)[1].value):
+            return load_field(f, name, keys, node.name)
     if isinstance(base_type, Record):
         base = f.evaluate(node.base)
         kind = base_type.elements[base_type.names.index(node.name)]

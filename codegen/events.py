@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value, reader
 from codegen.names import c_string
 from codegen.pieces import bare
-from codegen.plan import Action
+from codegen.plan import Action, Column
 from codegen.program import RING
 from lang import ast
-from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Type
+from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Timestamp, Type
 
 NOTHING = Value("0", VOID)
 JOIN_ARGUMENTS, JOIN_BYTES = 16, 1024  # bpftrace's limits
@@ -27,12 +28,15 @@ def emit_event(
     map_name: str = "",
     top: int = 0,
     div: int = 0,
+    columns: tuple[Column, ...] = (),
 ) -> None:
     """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
     kinds = tuple(_sent_type(f, item) for item in values)
     # Scalars are evaluated before the record is reserved: what they need may leave the statement.
-    ready = [None if is_memory(kind) else f.evaluate(item) for item, kind in zip(values, kinds, strict=True)]
-    with _record(f, action, node, kinds, text, map_name, top, div) as record:
+    ready = [
+        None if is_memory(kind) else _evaluate(f, item) for item, kind in zip(values, kinds, strict=True)
+    ]
+    with _record(f, action, node, kinds, text, map_name, top, div, columns) as record:
         for number, (item, kind, value) in enumerate(zip(values, kinds, ready, strict=True)):
             place = f"{record}->field{number}"
             if value is None:
@@ -51,9 +55,10 @@ def _record(
     map_name: str = "",
     top: int = 0,
     div: int = 0,
+    columns: tuple[Column, ...] = (),
 ) -> Iterator[str]:
     """A record in the ring: inside the block its fields are filled, after it it is sent."""
-    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div)
+    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div, columns)
     record = f.names.fresh("event")
     f.code.line(f"struct {struct} *{record} = {RING}.ringbuf_reserve(sizeof(*{record}));")
     with f.code.block(f"if ({record})"):
@@ -64,7 +69,23 @@ def _record(
         f.code.line(f.lost_event())
 
 
+def _evaluate(f: Function, node: ast.Expression) -> Value:
+    if _is_time(node):
+        now = builtins.read(f, "nsecs", UINT64)
+        assert now is not None
+        return now
+    return f.evaluate(node)
+
+
+def _is_time(node: ast.Expression) -> bool:
+    """`time()` as a value: the time of the event, in a row."""
+    return isinstance(node, ast.Call) and node.name == "time"
+
+
 def _sent_type(f: Function, node: ast.Expression) -> Type:
+    if isinstance(node, ast.Call) and _is_time(node):
+        text = f.constant(node.arguments[0]) if node.arguments else "%H:%M:%S"
+        return Timestamp(str(text))
     value = f.constant(node)
     if isinstance(value, int) and not isinstance(value, bool):
         return INT64 if value < 1 << 63 else UINT64

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
-from codegen.mapaccess import aggregate_value
+from codegen.mapaccess import aggregate_value, store_record
 from codegen.operators import condition
 from codegen.pieces import address, bare, number
 from lang import ast
 from lang.checked import VariableInfo
-from lang.types import Aggregate, Tuple, Type, size_of
+from lang.convert import aggregates
+from lang.types import Aggregate, Record, Tuple, Type, size_of
 
 MAX_PLAIN_ROUNDS = 256  # of a loop that is left to the C compiler and the verifier
 
@@ -162,7 +163,9 @@ def for_map(f: Function, node: ast.ForMap) -> None:
         inner.copy(f"{room}.f0", "call->key", size_of(key))
     else:
         inner.code.line(f"{room}.f0 = *call->key;")
-    if isinstance(map_info.value, Aggregate):
+    if isinstance(map_info.value, Record) and aggregates(map_info.value):
+        store_record(inner, f"{room}.f1", spec.name, "call->key", map_info.value)
+    elif isinstance(map_info.value, Aggregate):
         total = aggregate_value(inner, spec.name, "call->key", map_info.value)
         inner.code.line(f"{room}.f1 = {total};")
     elif is_memory(value):

@@ -114,6 +114,8 @@ def _lower_entry(program: Program, exit: Function) -> Function:
 def _predicate(f: Function) -> None:
     predicate = f.body.probe.predicate
     assert predicate is not None
+    if f.program.checked.live_branch(predicate.condition):
+        return
     f.code.at(predicate.span)
     f.code.line(f"// {comment(predicate.span.text)}")
     value = f.evaluate(predicate.condition)
@@ -272,4 +274,5 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         helpers=tuple(program.helpers),
         functions=tuple(functions),
         cpus=program.machine.cpus,
+        defines=tuple(program.defines.items()),
     )

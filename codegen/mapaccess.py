@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
+from codegen.names import identifier
 from codegen.pieces import address, bare, move
 from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
 from lang import ast
-from lang.convert import as_int, castable
-from lang.types import Aggregate, Array, Pointer, Str, Tuple, Type, size_of
+from lang.convert import aggregates, as_int, castable
+from lang.types import Aggregate, Array, Pointer, Record, Str, Tuple, Type, offsets, size_of
 
 MAP_FULL = "map full: can't update element, an update was lost"
 
@@ -89,6 +90,8 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     at = entry(f, name, keys)
     if isinstance(at.kind, Aggregate):
         return Value(aggregate_value(f, at.map.name, at.key, at.kind), castable(at.kind))
+    if isinstance(at.kind, Record) and aggregates(at.kind):
+        return record_value(f, at.map.name, at.key, at.kind)
     found = _lookup(f, at)
     member = _value_member(f, at)
     if is_memory(at.kind):
@@ -102,12 +105,46 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     return Value(text, at.kind)
 
 
-def aggregate_value(f: Function, name: str, key: str, kind: Aggregate) -> str:
-    """The value of an aggregation over all CPUs, in a C variable."""
+def record_value(f: Function, name: str, key: str, kind: Record) -> Value:
+    """A record of aggregations over all CPUs: a record of integers."""
+    whole = castable(kind)
+    room = f.memory("record", whole)
+    store_record(f, room, name, key, kind)
+    return Value(f"&{room}", whole)
+
+
+def store_record(f: Function, room: str, name: str, key: str, kind: Record) -> None:
+    """The same, to an lvalue."""
+    for field, text in zip(kind.names, _field_values(f, name, key, kind), strict=True):
+        f.code.line(f"{room}.{identifier(field)} = {text};")
+
+
+def _field_values(f: Function, name: str, key: str, kind: Record) -> list[str]:
+    places = offsets(kind.elements)[0]
+    return [
+        aggregate_value(f, name, key, item, place)
+        for item, place in zip(kind.elements, places, strict=True)
+        if isinstance(item, Aggregate)
+    ]
+
+
+def load_field(f: Function, name: str, keys: tuple[ast.Expression, ...], field: str) -> Value:
+    """One field of a record of aggregations, over all CPUs."""
+    at = entry(f, name, keys)
+    assert isinstance(at.kind, Record)
+    number = at.kind.names.index(field)
+    item = at.kind.elements[number]
+    assert isinstance(item, Aggregate)
+    text = aggregate_value(f, at.map.name, at.key, item, offsets(at.kind.elements)[0][number])
+    return Value(text, castable(item))
+
+
+def aggregate_value(f: Function, name: str, key: str, kind: Aggregate, offset: int = 0) -> str:
+    """The value of an aggregation over all CPUs, in a C variable; `offset` bytes into the map's value."""
     f.program.helper("over_cpus")
     reader = {"min": "least", "max": "most", "avg": "mean"}.get(kind.kind, "total")
     sign = "s64" if kind.signed else "u64"
-    return f.temporary("over_cpus", sign, f"ebt_{reader}_{sign}({f.program.refer(name)}, {key})")
+    return f.temporary("over_cpus", sign, f"ebt_{reader}_{sign}({f.program.refer(name)}, {key}, {offset})")
 
 
 def _value_member(f: Function, at: Entry) -> str:
@@ -243,6 +280,42 @@ def aggregate(
         f.stack_used += 16
         f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
         _update(f, node, at, f"&{fresh}")
+
+
+def aggregate_field(f: Function, node: ast.FieldAssign) -> None:
+    """`@m[k].field = sum(n)`, in this CPU's copy of the record."""
+    target = node.target
+    name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
+    record = f.program.user_map(name)[1].value
+    assert isinstance(record, Record) and isinstance(node.value, ast.Call)
+    kind = record.elements[record.names.index(node.field)]
+    assert isinstance(kind, Aggregate)
+    value = _operand(f, node.value, kind)
+    at = entry(f, name, keys)
+    field = identifier(node.field)
+    found = _lookup(f, at)
+    with f.code.block(f"if ({found})"):
+        for line in _merge_field(f"{found}->{field}", kind, value):
+            f.code.line(line)
+    if at.scalar:
+        return
+    with f.code.otherwise():
+        fresh = f.struct_memory("new", f.program.tables[at.map.name].value, at.map.value_size)
+        for line in _merge_field(f"{fresh}.{field}", kind, value):
+            f.code.line(line)
+        _update(f, node, at, f"&{fresh}")
+
+
+def _merge_field(place: str, kind: Aggregate, value: str) -> list[str]:
+    if kind.kind in ("count", "sum"):
+        return [f"{place} += {value};"]
+    if kind.kind == "avg":
+        return [f"{place}.count += 1;", f"{place}.total += {value};"]
+    sign = "<" if kind.kind == "min" else ">"
+    return [
+        f"if (!{place}.written || {value} {sign} {place}.value)", f"    {place}.value = {value};",
+        f"{place}.written = 1;",
+    ]  # fmt: skip
 
 
 def _operand(f: Function, call: ast.Call, kind: Aggregate) -> str:

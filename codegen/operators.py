@@ -44,6 +44,11 @@ def binary_as(f: Function, node: ast.Binary, kind: Type) -> Value:
     if isinstance(value, int) and not isinstance(value, bool):
         return Value(number(value), kind)
     if node.operator in ("&&", "||"):
+        if value is not None:
+            return Value("true" if value else "false", BOOL)
+        if f.constant(node.left) is not None:
+            only = f.evaluate(node.right)
+            return Value(only.text if isinstance(only.type, Bool) else f"({only.text} != 0)", BOOL)
         return _short_circuit(f, node)
     left, right = f.body.type(node.left), f.body.type(node.right)
     if isinstance(left, Str):

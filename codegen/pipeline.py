@@ -13,6 +13,7 @@ from lang.ast import Script
 from lang.check import check
 from lang.checked import Checked
 from lang.diagnostics import Diagnostic
+from lang.fold import Constant
 from lang.machine import Machine
 from lang.parser import parse
 from lang.source import Source
@@ -33,17 +34,18 @@ class Compiled:
 
 
 def compile_script(
-    source: Source,
+    source: Source | Script,
     machine: Machine,
     parameters: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
     unsafe: bool = False,
+    options: Mapping[str, Constant] | None = None,
 ) -> Compiled:
     """Compile a script for a machine. Raises ScriptError for what is wrong with the script here."""
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
-    script = parse(source)
-    result = check(script, machine, parameters, environment, pid, unsafe)
+    script = source if isinstance(source, Script) else parse(source)
+    result = check(script, machine, parameters, environment, pid, unsafe, options)
     lowered = lower(result.checked, result.checked.machine)
     return Compiled(script, result.checked, lowered.plan, emit(lowered.unit), result.warnings)

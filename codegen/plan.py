@@ -26,7 +26,7 @@ ProgramKind = Literal[
 ]
 Action = Literal[
     "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
-    "errorf", "warnf",
+    "errorf", "warnf", "emit", "table",
 ]  # fmt: skip
 
 
@@ -121,12 +121,22 @@ class EventField:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column of a row or a table: its title in text, its name in JSON."""
+
+    title: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf, cat, system, errorf, warnf: `text` is the format. join: {u32 count, char[16][1024]}, `text` stands
     between them. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
-    `div`. time: `text` is the strftime format. exit: one field, the code.
+    `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
+    table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
+    the column to sort by.
     """
 
     site: int
@@ -138,6 +148,7 @@ class Event:
     map: str = ""
     top: int = 0
     div: int = 0
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

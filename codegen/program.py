@@ -7,13 +7,14 @@ from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
 from codegen.names import Names, map_name
-from codegen.plan import Action, Event, EventField, Failure, Map, Place
+from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place
 from codegen.unit import CMap
 from lang.checked import Checked, MapInfo
+from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
 from lang.machine import Machine
 from lang.source import Span
-from lang.types import UINT64, VOID, Aggregate, Tuple, Type, align_of, size_of
+from lang.types import UINT64, VOID, Aggregate, Record, Tuple, Type, align_of, size_of
 
 RING = "ebt_events"
 LOST = "ebt_lost"
@@ -56,6 +57,7 @@ class Program:
     events: list[Event] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     helpers: list[str] = field(default_factory=list)
+    defines: dict[str, int] = field(default_factory=dict)  # numbers that the helpers need
     scratch_bytes: list[int] = field(default_factory=list)
     function_names: Names = field(default_factory=Names)
     named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
@@ -96,7 +98,7 @@ class Program:
         if info.key is None:
             return self._declare_scalar(info, c_name, value_c, value_size)
         key_c, key_size = self._key_layout(info, c_name)
-        per_cpu = isinstance(info.value, Aggregate)
+        per_cpu = aggregates(info.value)
         kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
         entries = info.entries or self.checked.settings.max_map_keys
         if is_histogram(info.value) and not info.entries:
@@ -107,7 +109,7 @@ class Program:
 
     def _declare_scalar(self, info: MapInfo, c_name: str, value_c: str, value_size: int) -> Map:
         assert info.value is not None
-        kind = "percpu_array" if isinstance(info.value, Aggregate) else "array"
+        kind = "percpu_array" if aggregates(info.value) else "array"
         entries = buckets(info.value) if is_histogram(info.value) else 1
         self.tables[c_name] = CMap(kind, "u32", value_c, c_name, entries, f"{info.name}: {info.value}")
         return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries)  # type: ignore[arg-type]
@@ -135,6 +137,8 @@ class Program:
         assert kind is not None
         if is_histogram(kind):
             return "u64", 8
+        if isinstance(kind, Record) and aggregates(kind):
+            return self.types.name(kind), size_of(kind)
         if isinstance(kind, Aggregate) and not (info.key is None and kind.kind == "sum"):
             return self.types.name(kind), size_of(kind)
         flagged = info.key is None
@@ -183,6 +187,7 @@ class Program:
         map_name: str = "",
         top: int = 0,
         div: int = 0,
+        columns: tuple[Column, ...] = (),
     ) -> tuple[Event, str]:
         """A new emitting site, and the name of its C struct."""
         site = len(self.events)
@@ -200,7 +205,8 @@ class Program:
         gap = -at % 8
         lines += [f"u8 unused_{at}[{gap}];"] if gap else []
         self.types.composite(name, lines)
-        event = Event(site, action, at + gap, place_of(span), tuple(fields), text, map_name, top, div)
+        place = place_of(span)
+        event = Event(site, action, at + gap, place, tuple(fields), text, map_name, top, div, columns)
         self.events.append(event)
         return event, name
 

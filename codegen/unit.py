@@ -43,6 +43,8 @@ class Unit:
     helpers: tuple[str, ...]
     functions: tuple[CFunction, ...]
     cpus: int
+    defines: tuple[tuple[str, int], ...] = ()
+    path_steps: int = 64
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,26 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from codegen.pipeline import compile_script
 from ebt.doctor import doctor
 from ebt.failures import WRONG, describe, tell
 from ebt.listing import list_probes
-from ebt.options import Options, UsageError, read_options
-from ebt.run import machine_for, run_script
+from ebt.options import Options, UsageError, read_options, read_options_before
+from ebt.request import ShowHelp, read_request
+from ebt.run import compile_request, machine_for, run_script
 from ebt.show import show_stage
 from lang.source import Source
 
 VERSION = "0.1.0"
-MAX_SCRIPT_BYTES = 64 << 20
 USAGE = """\
 usage: ebt [options] FILE [parameters]
        ebt [options] -e 'PROGRAM' [parameters]
        ebt compile FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
+       ebt check FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt doctor
        ebt -l [PATTERN]
 
-FILE is a script (.ebt or .bt); - reads it from standard input.
+FILE is a script (.ebt or .bt); - reads it from standard input. If the script declares options, what
+follows FILE is for the script: ebt FILE --help lists them, and ebt's own options stand before FILE.
 
 options:
   -e PROGRAM       run this program
@@ -68,73 +69,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _command(words, source)
     except UsageError as wrong:
-        tell(f"ebt: error: {wrong}")
+        tell(str(wrong) if str(wrong).startswith("HINT:") else f"ebt: error: {wrong}")
         return WRONG
+    except ShowHelp as shown:
+        print(shown, end="", flush=True)
+        return 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that no exit handler writes to the pipe again
         return 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as problem:
-        told = describe(problem, source[0] if source else None, verbose)
+        told = describe(problem, source, verbose)
         if told is None:
             raise
         tell(told[0])
         return told[1]
 
 
-def _command(words: list[str], source: list[Source]) -> int:
-    commands: dict[str, Callable[[Options, list[Source]], int]] = {"compile": _compile, "doctor": _doctor}
-    command = commands.get(words[0]) if words else None
-    options = read_options(words[1:] if command else words)
-    if options.help:
-        print(USAGE, end="")
-        return 0
-    if options.version:
-        print(f"ebt v{VERSION}")
-        return 0
+def _command(words: list[str], sources: list[Source]) -> int:
+    command = _COMMANDS.get(words[0]) if words else None
     if command is not None:
-        return command(options, source)
-    if options.list:
-        return list_probes(
-            machine_for(options, loads=True), options.words[0] if options.words else "", options.verbose
-        )
+        return command(words[1:], sources)
+    front, rest = read_options_before(words)
+    if front.help or front.version or front.list:
+        return _about(read_options(words))
+    options, request = read_request(words, sources)
+    if options.help or options.version or options.list:
+        return _about(options)
     if options.kernel:
         raise UsageError("--kernel compiles for another kernel: use ebt compile")
-    script, parameters = _script(options)
-    source.append(script)
-    return run_script(script, parameters, options)
+    return run_script(request, options)
 
 
-def _script(options: Options) -> tuple[Source, tuple[str, ...]]:
-    """The script and its positional parameters."""
-    if options.program is not None:
-        return Source("stdin", options.program), tuple(options.words)
-    if not options.words:
-        raise UsageError("no script: give a file, or a program with -e; see ebt --help")
-    name, *parameters = options.words
-    return Source(name if name != "-" else "stdin", _read(name)), tuple(parameters)
+def _about(options: Options) -> int:
+    """What needs no script: the usage, the version, a list of probes."""
+    if options.help:
+        print(USAGE, end="")
+    elif options.version:
+        print(f"ebt v{VERSION}")
+    else:
+        words = [*options.words, *options.behind, ""]
+        return list_probes(machine_for(options, loads=True), words[0], options.verbose)
+    return 0
 
 
-def _read(name: str) -> str:
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES)
-        else:
-            with open(name, "rb") as file:
-                data = file.read(MAX_SCRIPT_BYTES)
-    except OSError as problem:
-        raise UsageError(f"cannot read '{name}': {problem.strerror}") from None
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _compile(options: Options, source: list[Source]) -> int:
-    script, parameters = _script(options)
-    source.append(script)
-    machine = machine_for(options, loads=False)
-    compiled = compile_script(script, machine, parameters, dict(os.environ), options.pid, options.unsafe)
-    for item in compiled.warnings if options.warnings else ():
-        tell(item.render())
+def _compile(words: list[str], sources: list[Source]) -> int:
+    options, request = read_request(words, sources)
+    if options.help:
+        return _about(options)
+    compiled = compile_request(request, options)
     if options.stage:
         show_stage(compiled, options.stage)
     elif options.output:
@@ -147,10 +131,28 @@ def _compile(options: Options, source: list[Source]) -> int:
     return 0
 
 
-def _doctor(options: Options, source: list[Source]) -> int:
+def _check(words: list[str], sources: list[Source]) -> int:
+    """Compile and say nothing but what is wrong."""
+    options, request = read_request(words, sources)
+    if options.help:
+        return _about(options)
+    compile_request(request, options)
+    return 0
+
+
+def _doctor(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    if options.help:
+        return _about(options)
     if options.words:
         raise UsageError("doctor takes no arguments")
     return doctor()
 
+
+_COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
+    "compile": _compile,
+    "check": _check,
+    "doctor": _doctor,
+}
 
 interrupts.loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from codegen.plan import Place
 from kernel.btf import BtfError
@@ -28,18 +29,18 @@ def tell(text: str) -> None:
         return
 
 
-def describe(problem: Exception, source: Source | None, verbose: bool) -> tuple[str, int] | None:
+def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tuple[str, int] | None:
     """(message, exit code) of an expected failure; None for what is a bug."""
     match problem:
         case ScriptError():
             return str(problem), WRONG
         case CompileError():
-            return _clang(problem, source), REFUSED
+            return _clang(problem, sources), REFUSED
         case LoadError():
             log = f"\n{problem.log.rstrip()}" if verbose and problem.log else ""
-            return _at(problem.place, str(problem), source) + log, REFUSED
+            return _at(problem.place, str(problem), sources) + log, REFUSED
         case AttachError():
-            return _at(problem.point.place, str(problem), source), REFUSED
+            return _at(problem.point.place, str(problem), sources), REFUSED
         case LibbccMissing() | ProfileError() | BtfError() | OutputError():
             return f"ebt: error: {problem}", WRONG
         case CompilerBug():
@@ -47,7 +48,13 @@ def describe(problem: Exception, source: Source | None, verbose: bool) -> tuple[
     return None
 
 
-def _at(place: Place | None, message: str, source: Source | None) -> str:
+def _named(sources: Sequence[Source], name: str) -> Source | None:
+    """The script, or the file that it imports, of this name."""
+    return next((source for source in sources if source.name == name), None)
+
+
+def _at(place: Place | None, message: str, sources: Sequence[Source]) -> str:
+    source = _named(sources, place.file) if place is not None else None
     if place is None or source is None:
         return f"ebt: error: {message}"
     return Diagnostic("error", _span(source, place.line, place.column, place.width), message).render()
@@ -60,16 +67,16 @@ def _span(source: Source, line: int, column: int, width: int) -> Span:
     return Span(source, start, min(start + max(width, 1), len(source.text)))
 
 
-def _clang(problem: CompileError, source: Source | None) -> str:
+def _clang(problem: CompileError, sources: Sequence[Source]) -> str:
     """clang refused our C: a fault of ebt, told at the script's line."""
     errors = [item for item in problem.complaints if item.severity != "note"]
-    if not errors or source is None:
+    if not errors:
         return f"ebt: internal compiler error: {problem}\n{problem.output.rstrip()}"
     first = errors[0]
+    source = _named(sources, first.file)
     message = f"internal compiler error: clang refuses the C of this line: {first.message}"
-    lines = source.text.split("\n")
-    if first.file == source.name and first.line <= len(lines):
-        width = len(lines[first.line - 1])
+    if source is not None and source.line(first.line):
+        width = len(source.line(first.line))
         hint = "this is a fault of ebt, please report it with the script; 'ebt compile' shows the C"
         return Diagnostic("error", _span(source, first.line, 1, width), message, (hint,)).render()
     return f"ebt: {message}\n{problem.output.rstrip()}"

@@ -30,6 +30,7 @@ class Options:
 
     program: str | None = None
     words: list[str] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)  # the words behind --
     command: str | None = None
     pid: int = 0
     output: str = ""
@@ -50,12 +51,28 @@ class Options:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Read the command line. Raises UsageError."""
+    """Read the command line, flags anywhere. Raises UsageError."""
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
     try:
-        found, words = getopt.gnu_getopt(_keep_negative(arguments), _SHORT, _LONG)
+        found, words = getopt.gnu_getopt(_keep_negative(arguments[:at]), _SHORT, _LONG)
     except getopt.GetoptError as wrong:
         raise UsageError(f"{wrong.msg}; see ebt --help") from None
-    options = Options(words=[word.removeprefix("\0") for word in words])
+    options = _options(found, [word.removeprefix("\0") for word in words])
+    options.behind = list(arguments[at + 1 :])
+    return options
+
+
+def read_options_before(arguments: Sequence[str]) -> tuple[Options, list[str]]:
+    """Read the flags in front of the script; the words from there on. Raises UsageError."""
+    try:
+        found, words = getopt.getopt(_keep_negative(arguments), _SHORT, _LONG)
+    except getopt.GetoptError as wrong:
+        raise UsageError(f"{wrong.msg}; see ebt --help") from None
+    return _options(found, []), [word.removeprefix("\0") for word in words]
+
+
+def _options(found: list[tuple[str, str]], words: list[str]) -> Options:
+    options = Options(words=words)
     for flag, value in found:
         _apply(options, _SAME.get(flag, flag), value)
     if options.command is not None and options.pid:

@@ -12,11 +12,11 @@ from ebt import interrupts
 from ebt.failures import WRONG, tell
 from ebt.machines import choose_machine
 from ebt.options import Options, UsageError
+from ebt.request import Request
 from ebt.show import show_stage
 from kernel.ksyms import kernel_symbol
 from kernel.tracefs import private_tracefs
 from lang.machine import Machine
-from lang.source import Source
 from runtime.bpf import Compiler, user_symbol
 from runtime.jsonl import JsonWriter
 from runtime.load import Loaded, load
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _STOPPED = 'kill -STOP $$; exec "$@"'
 
 
-def run_script(source: Source, parameters: tuple[str, ...], options: Options) -> int:
+def run_script(request: Request, options: Options) -> int:
     """Run the script until it ends. Raises what ebt.failures describes."""
     started = time.monotonic()
     if os.geteuid() != 0:
@@ -41,17 +41,36 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
     with interrupts.fatal(), Compiler() as compiler:
         private_tracefs()
         machine = choose_machine(options, loads=True, privileged=True)
-        compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid, options.unsafe)
+        compiled = _compile(request, machine, options)
         _warn(compiled, options)
         if options.stage:
             show_stage(compiled, options.stage)
             return 0
         front = time.monotonic()
-        obj = compiler.compile(compiled.c, source.name, map_names=compiled.plan.named)
+        obj = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
     with load(compiled.plan, obj, machine, compiled.c) as loaded:  # type: ignore[arg-type]
         if options.verbose:
             _tell_times(compiled, started, front)
         return _run(loaded, compiled, options)
+
+
+def compile_request(request: Request, options: Options) -> Compiled:
+    """Compile without running: for this kernel, or the one that the options name."""
+    compiled = _compile(request, machine_for(options, loads=False), options)
+    _warn(compiled, options)
+    return compiled
+
+
+def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
+    return compile_script(
+        request.input,
+        machine,
+        request.parameters,
+        dict(os.environ),
+        options.pid,
+        options.unsafe,
+        request.options,
+    )
 
 
 def _warn(compiled: Compiled, options: Options) -> None:

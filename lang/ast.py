@@ -228,6 +228,16 @@ class Assign(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class FieldAssign(Node):
+    """`@map[key].field = sum(value)`: a field of the record that is the entry's value."""
+
+    target: Map | MapEntry
+    field: str
+    field_span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class AssignBy(Node):
     target: Target
     operator: str  # without the =
@@ -349,11 +359,49 @@ class Declaration(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Option(Node):
+    """`option name: kind = default "-f" "--flag" "description";`: the default as text, None without one.
+
+    `place` is the upper-case name of a positional option, `choices` are the strings of an enum.
+    """
+
+    name: str
+    kind: str
+    choices: tuple[str, ...]
+    default: str | None
+    default_span: Span
+    flags: tuple[str, ...]
+    place: str
+    description: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Macro(Node):
     """`macro name($v, @m, word) { … }`: the parameters are variables, maps and names."""
 
     name: str
     parameters: tuple[Variable | Map | Name, ...]
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Import(Node):
+    path: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FunctionParameter(Node):
+    variable: Variable
+    type: Type | TypeOf
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Function(Node):
+    """`fn name($a: T, …) : R { … }`."""
+
+    name: str
+    parameters: tuple[FunctionParameter, ...]
+    result: Type | TypeOf | None
     body: Block
 
 
@@ -396,6 +444,9 @@ class Script(Node):
     probes: tuple[Probe, ...]
     definitions: tuple[CStruct | CEnum, ...] = ()
     macros: tuple[Macro, ...] = ()
+    options: tuple[Option, ...] = ()
+    functions: tuple[Function, ...] = ()
+    imports: tuple[Import, ...] = ()
 
 
 Target = Variable | Map | MapEntry
@@ -434,6 +485,7 @@ Statement = (
     Block
     | Let
     | Assign
+    | FieldAssign
     | AssignBy
     | Discard
     | Evaluate

@@ -15,16 +15,17 @@ from lang import ast
 from lang.builtins import ARGUMENT
 from lang.cdefs import with_definitions
 from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
-from lang.convert import settle
+from lang.convert import aggregates, settle
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
 from lang.expand_syscall import syscall_fields
-from lang.fold import fold
+from lang.fold import Constant, fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
+from lang.options import Given, check_options, drops, values_for
 from lang.probes import BY_NAME, KINDS, expand_attach_point
 from lang.settings import Settings, read_settings
-from lang.types import Aggregate, Type, size_of
+from lang.types import Type, size_of
 
 MAX_ROUNDS = 50
 _SPECIAL = {kind.name for kind in KINDS if kind.special}
@@ -67,6 +68,7 @@ def check(
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
     unsafe: bool = False,
+    options: Mapping[str, Constant] | None = None,
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
@@ -83,10 +85,14 @@ def check(
         machine, script.definitions, lambda node: fold(node, parameters, _unknown), found
     )
     found.raise_errors()
-    drafts = _expand(script, machine, parameters, settings, found, pid)
+    check_options(script.options, found)
+    found.raise_errors()
+    values = values_for(script.options, options or {})
+    drafts = _expand(script, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
     _require_probes(script, drafts, found)
-    checker = _Checker(machine, settings, parameters, found)
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
@@ -103,7 +109,7 @@ def check(
         if not item.absent
     )
     return Result(
-        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
+        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values),
         found.warnings,
     )
 
@@ -131,16 +137,18 @@ def _unknown(node: ast.Expression) -> None:
 def _expand(
     script: ast.Script,
     machine: Machine,
-    parameters: tuple[str, ...],
+    given: Given,
     settings: Settings,
     found: Diagnostics,
     pid: int,
 ) -> list[_Draft]:
-    expansion = Expansion(machine, parameters, settings, found, pid)
+    expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
     drafts = []
     for probe in script.probes:
         if found.full:
             break
+        if drops(probe, given.parameters, given.options):
+            continue
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]
@@ -258,8 +266,8 @@ class _Checker(Statements):
                 message = f"the type of {info.name} is not known: only itself is assigned to it"
                 self.error(info.span, message)
             return
-        if info.kind and MAP_KINDS[info.kind] != isinstance(info.value, Aggregate):
-            wanted = "percpuhash or percpulruhash" if isinstance(info.value, Aggregate) else "hash or lruhash"
+        if info.kind and MAP_KINDS[info.kind] != aggregates(info.value):
+            wanted = "percpuhash or percpulruhash" if aggregates(info.value) else "hash or lruhash"
             self.error(info.span, f"{info.name} holds {info.value}, which needs {wanted}, not {info.kind}")
         limit = MAX_KEY_BYTES if self.machine.supports("big_keys").works else MAX_OLD_KEY_BYTES
         if info.key is not None and size_of(info.key) > limit:

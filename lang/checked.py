@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lang import ast
 from lang.fold import Constant, fold
 from lang.machine import Field, Machine, Operand, Parameter
+from lang.options import option_constant
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type
@@ -67,6 +68,7 @@ class MapInfo:
     written: bool = False
     kind: str = ""  # of `let @m = kind(entries)`
     entries: int = 0
+    key_names: tuple[str, ...] = ()  # the key's parts as first written: the columns of a table
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +98,16 @@ class Checked:
     parameters: tuple[str, ...]
     sizes: Mapping[ast.Node, int]  # what is constant: sizeof, kaddr(), AF_INET …, the side that ?? takes
     pid: int  # of -p; 0 without
+    options: Mapping[str, Constant] = field(default_factory=dict)
 
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a constant expression; None for what is known at run time only."""
-        return fold(node, self.parameters, self.sizes.get)
+        return fold(node, self.parameters, self._special)
+
+    def _special(self, node: ast.Expression) -> Constant | None:
+        if node in self.sizes:
+            return self.sizes[node]
+        return option_constant(node, self.options)
 
     def live_branch(self, condition: ast.Expression) -> bool | None:
         """True or False where the condition is constant: only that branch is part of the program."""

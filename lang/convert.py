@@ -174,7 +174,14 @@ def is_condition(kind: Type) -> bool:
 
 def storable(kind: Type) -> bool:
     """Whether a key, a variable, or a member of a tuple may have the type."""
-    return not isinstance(kind, Void | Aggregate)
+    return not isinstance(kind, Void) and not aggregates(kind)
+
+
+def aggregates(kind: Type | None) -> bool:
+    """Whether values of the type are kept for each CPU: an aggregation, or a record of aggregations."""
+    if isinstance(kind, Record):
+        return any(isinstance(item, Aggregate) for item in kind.elements)
+    return isinstance(kind, Aggregate)
 
 
 def value_type(kind: Type, space: Space) -> Type:
@@ -194,4 +201,6 @@ def castable(kind: Type) -> Type:
     """What reading an aggregation in a probe gives: an integer, except for those with several numbers."""
     if isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "min", "max", "avg"):
         return Int(64, kind.signed)
+    if isinstance(kind, Record) and aggregates(kind):
+        return Record(kind.names, tuple(castable(item) for item in kind.elements))
     return kind

@@ -81,7 +81,7 @@ class Diagnostics:
     """A collector: stages report into it and go on, so that one run tells several mistakes."""
 
     found: list[Diagnostic] = field(default_factory=list)
-    _told: set[tuple[str, int, int]] = field(default_factory=set)
+    _told: set[tuple[str, str, int, int]] = field(default_factory=set)
     _count: Counter[Severity] = field(default_factory=Counter)
 
     def error(self, span: Span, message: str, *hints: str) -> None:
@@ -97,7 +97,7 @@ class Diagnostics:
 
     def _add(self, item: Diagnostic) -> None:
         """Keep the first message of a place: the others follow from it."""
-        place = (item.severity, item.span.start, item.span.end)
+        place = (item.severity, item.span.source.name, item.span.start, item.span.end)
         if place not in self._told and self._count[item.severity] < MAX_DIAGNOSTICS:
             self._told.add(place)
             self._count[item.severity] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lang import ast
@@ -45,6 +45,7 @@ class Expansion:
     settings: Settings
     found: Diagnostics
     pid: int = 0
+    options: Mapping[str, int | str | bool] = field(default_factory=dict)
     point: ast.AttachPoint = field(init=False)
     parts: tuple[str, ...] = ()
     syntax: str = ""  # how such a probe is written

@@ -48,6 +48,8 @@ def fold(node: ast.Expression, parameters: tuple[str, ...], special: Special) ->
             return fold(operand, parameters, special)
         case ast.SizeOf() | ast.OffsetOf() | ast.Call() | ast.Name():
             return special(node)
+        case ast.Member(_, ast.Name(_, "opt")):
+            return special(node)
     return None
 
 

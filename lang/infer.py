@@ -10,11 +10,11 @@ from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
-from lang.convert import as_int, castable, is_flexible, literal_type, promote
+from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
-from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple, Type
+from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
 
 MAX_CONSTANTS = 500
 
@@ -179,7 +179,7 @@ class Inference(Operators):
         if kind is None or info is None:
             return None
         integer = as_int(kind)
-        if isinstance(info, MapInfo) and isinstance(info.value, Aggregate):
+        if isinstance(info, MapInfo) and aggregates(info.value):
             self.error(target, f"a {info.value} cannot be changed by '{operator}'")
             return None
         if not isinstance(kind, Int) or integer is None:

@@ -9,6 +9,7 @@ from lang.convert import as_int, is_char_array, settle, value_type
 from lang.diagnostics import listed
 from lang.infer_base import InferenceBase
 from lang.machine import Field
+from lang.options import option_type
 from lang.probes import KINDS
 from lang.types import (
     INT8,
@@ -96,11 +97,22 @@ class Access(InferenceBase):
             return value_type(found.type, space)
         return found[1]
 
+    def _option(self, node: ast.Member) -> Type | None:
+        """`opt.name`: a constant."""
+        option = self.options.get(node.name)
+        if option is None:
+            hints = self.near(node.name, self.options) or ("options: " + " ".join(self.options or ["none"]),)
+            self.error(node.name_span, f"the script has no option '{node.name}'", *hints)
+            return None
+        return option_type(option, self.option_values[node.name])
+
     # ---- Members, elements, indexes
 
     def _member(self, node: ast.Member) -> Type | None:
         if isinstance(node.base, ast.Name) and node.base.name == "args":
             return self._args_member(node)
+        if isinstance(node.base, ast.Name) and node.base.name == "opt":
+            return self._option(node)
         base = self.type(node.base)
         if base is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lang import ast
@@ -11,6 +11,7 @@ from lang.checked import MapInfo, Target, VariableInfo
 from lang.convert import is_condition, promote, storable
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
+from lang.functions_rows import key_names
 from lang.machine import Machine
 from lang.settings import Settings
 from lang.source import Span
@@ -34,11 +35,19 @@ class InferenceBase:
     """
 
     def __init__(
-        self, machine: Machine, settings: Settings, parameters: tuple[str, ...], found: Diagnostics
+        self,
+        machine: Machine,
+        settings: Settings,
+        parameters: tuple[str, ...],
+        found: Diagnostics,
+        options: Mapping[str, ast.Option] | None = None,
+        values: Mapping[str, Constant] | None = None,
     ) -> None:
         self.machine = machine
         self.settings = settings
         self.parameters = parameters
+        self.options = options or {}  # declared, by name
+        self.option_values = values or {}
         self.maps: dict[str, MapInfo] = {}
         self.found = found
         self.final = False  # the last round: reports on
@@ -175,6 +184,8 @@ class InferenceBase:
             )
         elif merged is not info.key:
             info.key, self.grew = merged, True
+        if not info.key_names:
+            info.key_names = key_names(keys)
 
     def lookup(self, name: str) -> VariableInfo | None:
         """The variable of this name that is visible here.

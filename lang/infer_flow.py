@@ -11,6 +11,7 @@ from lang.expand import Expansion
 from lang.fold import Constant
 from lang.functions import FUNCTIONS
 from lang.infer import Inference
+from lang.options import option_constant
 from lang.probes import expand_attach_point
 from lang.types import (
     INT64,
@@ -76,7 +77,9 @@ class Flow(Inference):
     # ---- Compile-time questions
 
     def special_constant(self, node: ast.Expression) -> Constant | None:
-        """The value of sizeof, offsetof, a constant's name or a compile-time function, if known yet."""
+        """What sizeof, offsetof, an option, a constant's name or a compile-time function gives, if known."""
+        if isinstance(node, ast.Member) or (isinstance(node, ast.Call) and node.name == "getopt"):
+            return option_constant(node, self.option_values)
         if isinstance(node, ast.Call) and node not in self.sizes:
             function = FUNCTIONS.get(node.name)
             answer = None

@@ -76,6 +76,10 @@ class Operators(Access):
     def _binary(self, node: ast.Binary) -> Type | None:
         if node.operator == "??":
             return self.coalesce(node)
+        value = self.constant(node)
+        if isinstance(value, bool) and self.constant(node.right) is None:
+            self.type(node.left)  # it decides: the right side is not part of the program
+            return BOOL
         left, right = self.type(node.left), self.type(node.right)
         value = self.constant(node)
         if isinstance(value, str):

@@ -8,14 +8,15 @@ from typing import Any
 
 from lang import ast
 from lang.checked import MapInfo, VariableInfo
-from lang.convert import fits, promote, settle, storable
+from lang.convert import aggregates, fits, promote, settle, storable
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_flow import Flow
 from lang.infer_operators import PRINT_IT, UNREADABLE
-from lang.types import INT64, VOID, Aggregate, Type, Void, size_of
+from lang.types import INT64, VOID, Aggregate, Record, Type, Void, size_of
 
 MAX_UNROLL = 100
+FIELD_KINDS = ("count", "sum", "min", "max", "avg")
 MAX_VALUE_BYTES = 16384  # of one variable or map value: what the per-CPU memory of a program can hold
 MISMATCH = "type mismatch for {}: trying to assign value of type '{}' when {} already has a type '{}'"
 
@@ -189,6 +190,44 @@ class Statements(Flow):
             self._grow_map(node, map_info, value)
         self._visit_target(target, map_info)
 
+    def _do_fieldassign(self, node: ast.FieldAssign) -> None:
+        """`@m[k].field = sum(n)`: the record has the fields that the whole program gives it."""
+        info = self.write_map(node.target)
+        given = self.type(node.value)
+        if given is not None and not self._fits_field(node, given):
+            return
+        if isinstance(given, Aggregate):
+            self._grow_field(node, info, given)
+        self._visit_target(node.target, info)
+
+    def _fits_field(self, node: ast.FieldAssign, kind: Type) -> bool:
+        if isinstance(node.value, ast.Call) and isinstance(kind, Aggregate) and kind.kind in FIELD_KINDS:
+            return True
+        wanted = ", ".join(f"{name}()" for name in FIELD_KINDS)
+        hint = f"a record that is written at once: {node.target.span.text} = ({node.field} = …)"
+        self.error(node.value, f"a field of a map's entry takes {wanted}, not {kind}", hint)
+        return False
+
+    def _grow_field(self, node: ast.FieldAssign, info: MapInfo, kind: Aggregate) -> None:
+        old = info.value
+        if old is None:
+            self._grow(info, Record((node.field,), (kind,)))
+            return
+        if not isinstance(old, Record) or not aggregates(old):
+            self.error(node, MISMATCH.format(info.name, f"record {{ .{node.field} }}", "map", old))
+            return
+        if node.field not in old.names:
+            self._grow(info, Record((*old.names, node.field), (*old.elements, kind)))
+            return
+        place = old.names.index(node.field)
+        merged = promote(old.elements[place], kind)
+        if merged is None:
+            name = f"{info.name}.{node.field}"
+            self.error(node, MISMATCH.format(name, kind, "field", old.elements[place]))
+        elif merged is not old.elements[place]:
+            elements = (*old.elements[:place], merged, *old.elements[place + 1 :])
+            self._grow(info, Record(old.names, elements))
+
     def _note(self, target: ast.Variable, info: VariableInfo) -> None:
         info.used = True
         self.variables[target] = info
@@ -237,7 +276,7 @@ class Statements(Flow):
         map_info = self.write_map(target)
         if map_info.value is None:
             map_info.value, self.grew = INT64, True
-        if isinstance(map_info.value, Aggregate):
+        if aggregates(map_info.value):
             self.error(node, f"a {map_info.value} cannot be changed by '{node.operator}='")
             return
         result = self.type(whole)

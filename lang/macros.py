@@ -8,11 +8,12 @@ use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from lang import ast
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.inline import inline_body
 from lang.source import Span
 
 MAX_EXPANSIONS = 10_000
@@ -21,19 +22,33 @@ _Parameter = ast.Variable | ast.Map | ast.Name
 
 def expand_macros(script: ast.Script, defines: Mapping[str, ast.Expression | None]) -> ast.Script:
     """Expand all uses. Raises ScriptError for a wrong call, recursion, or a map that was not passed."""
-    if not script.macros and not defines:
+    if not script.macros and not script.functions and not defines:
         return script
-    expander = _Expander(script.macros, defines)
+    expander = _Expander(script.macros, defines, script.functions)
     probes = tuple(expander.node(probe, _Frame()) for probe in script.probes)
-    return ast.Script(
-        script.span, script.config, script.declarations, probes, script.definitions, script.macros
+    return replace(script, probes=probes)
+
+
+def merge(first: ast.Script, second: ast.Script) -> ast.Script:
+    """Two files as one script; the second is the one that is run."""
+    return replace(
+        second,
+        declarations=first.declarations + second.declarations,
+        probes=first.probes + second.probes,
+        definitions=first.definitions + second.definitions,
+        macros=first.macros + second.macros,
+        options=first.options + second.options,
+        functions=first.functions + second.functions,
     )
 
 
 class _Frame:
     """What names mean inside one expansion: nothing special outside of macros."""
 
-    def __init__(self, suffix: str = "", open_macros: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, suffix: str = "", open_macros: tuple[str, ...] = (), function: bool = False
+    ) -> None:
+        self.function = function  # may use any map, and has loops of its own
         self.suffix = suffix  # of the macro's own variables
         self.open = open_macros
         self.variables: dict[str, str] = {}
@@ -42,7 +57,17 @@ class _Frame:
 
 
 class _Expander:
-    def __init__(self, macros: tuple[ast.Macro, ...], defines: Mapping[str, ast.Expression | None]) -> None:
+    def __init__(
+        self,
+        macros: tuple[ast.Macro, ...],
+        defines: Mapping[str, ast.Expression | None],
+        functions: tuple[ast.Function, ...] = (),
+    ) -> None:
+        self._functions: dict[str, tuple[ast.Function, ast.Block]] = {}
+        for function in functions:
+            if function.name in self._functions:
+                raise self.fail(function.span, f"the function '{function.name}' is defined twice")
+            self._functions[function.name] = (function, inline_body(function))
         self._macros: dict[str, list[ast.Macro]] = {}
         for macro in macros:
             self._macros.setdefault(macro.name, []).append(macro)
@@ -63,7 +88,9 @@ class _Expander:
                 return self._name(node, frame)
             case ast.Call(_, name, arguments) if name in self._macros:
                 return self._call(node, name, arguments, frame)
-            case ast.Return() | ast.Break() | ast.Continue() if frame.open:
+            case ast.Call(_, name, arguments) if name in self._functions:
+                return self._call_function(node, *self._functions[name], frame)
+            case ast.Return() | ast.Break() | ast.Continue() if frame.open and not frame.function:
                 word = type(node).__name__.lower()
                 raise self.fail(node.span, f"'{word}' cannot leave a macro")
         return self._rebuilt(node, frame)
@@ -82,7 +109,7 @@ class _Expander:
     def _map(self, node: ast.Map, frame: _Frame) -> ast.Map:
         if node.name in frame.maps:
             return ast.Map(node.span, frame.maps[node.name].name)
-        if frame.open:
+        if frame.open and not frame.function:
             hint = f"pass it: macro {frame.open[-1]}({node.name}, …)"
             raise self.fail(node.span, f"unhygienic access to map {node.name}", hint)
         return ast.Map(node.span, node.name)
@@ -117,6 +144,32 @@ class _Expander:
             self._bind(inner, parameter, given, frame)
         body = self._rebuilt(macro.body, inner)
         return ast.Block(node.span, body.statements, body.has_value)
+
+    def _call_function(
+        self, node: ast.Call, function: ast.Function, body: ast.Block, frame: _Frame
+    ) -> ast.Block:
+        """Parameters become variables with the arguments' values, the result one with its type."""
+        if len(node.arguments) != len(function.parameters):
+            usage = ", ".join(item.span.text for item in function.parameters)
+            wanted, given_count = len(function.parameters), len(node.arguments)
+            message = f"{function.name}() takes {wanted} arguments, not {given_count}"
+            raise self.fail(node.span, message, f"fn {function.name}({usage})")
+        if function.name in frame.open:
+            chain = " → ".join((*frame.open, function.name))
+            raise self.fail(node.span, f"the function '{function.name}' calls itself: {chain}")
+        self._spend(node.span)
+        inner = _Frame(f"·{self._count}", (*frame.open, function.name), function=True)
+        statements: list[ast.Statement] = []
+        for parameter, given in zip(function.parameters, node.arguments, strict=True):
+            variable, kind = self.node(parameter.variable, inner), self.node(parameter.type, inner)
+            statements.append(ast.Let(given.span, variable, kind, self.node(given, frame)))
+        block = self._rebuilt(body, inner)
+        if function.result is None:
+            return ast.Block(node.span, (*statements, *block.statements))
+        name, kind = "$result" + inner.suffix, self.node(function.result, inner)
+        statements.append(ast.Let(block.span, ast.Variable(node.span, name), kind, block))
+        statements.append(ast.Evaluate(node.span, ast.Variable(node.span, name)))
+        return ast.Block(node.span, tuple(statements), True)
 
     def _choose(self, node: ast.Node, name: str, arguments: tuple[ast.Expression, ...]) -> ast.Macro:
         """The macro of this name whose parameters the arguments fit; of several, the most particular."""

@@ -20,17 +20,21 @@ from lark.tree import Meta
 from lang import ast, cachefile
 from lang.diagnostics import Diagnostic, Diagnostics, ScriptError
 from lang.literals import parse_integer, parse_string
-from lang.macros import expand_macros
+from lang.macros import expand_macros, merge
 from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
+from lang.transform import Additions
 
 MAX_CHARACTERS = 48 << 10
 MAX_DEPTH = 200
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
-class _Builder:
+Load = Callable[[ast.Import], Source | None]
+
+
+class _Builder(Additions):
     """Rule by rule, Lark's children → our nodes."""
 
     def __init__(self, source: Source) -> None:
@@ -71,6 +75,9 @@ class _Builder:
             tuple(item for item in items if isinstance(item, ast.Probe)),
             self._c_part(items),
             tuple(item for item in items if isinstance(item, ast.Macro)),
+            tuple(item for item in items if isinstance(item, ast.Option)),
+            tuple(item for item in items if isinstance(item, ast.Function)),
+            tuple(item for item in items if isinstance(item, ast.Import)),
         )
 
     def _c_part(self, items: list[Any]) -> tuple[ast.CStruct | ast.CEnum, ...]:
@@ -233,8 +240,11 @@ class _Builder:
         value = items[-1] if len(items) > 1 and items[-1] is not kind else None
         return ast.Let(self.span(meta), items[0], kind, value)
 
-    def assign(self, meta: Meta, items: list[Any]) -> ast.Assign:
-        self._refuse_target(items[0])
+    def assign(self, meta: Meta, items: list[Any]) -> ast.Assign | ast.FieldAssign:
+        target = items[0]
+        if isinstance(target, ast.Member) and isinstance(target.base, ast.Map | ast.MapEntry):
+            return ast.FieldAssign(self.span(meta), target.base, target.name, target.name_span, items[1])
+        self._refuse_target(target)
         return ast.Assign(self.span(meta), items[0], items[1])
 
     def _refuse_target(self, node: ast.Node) -> None:
@@ -364,6 +374,7 @@ _PLAIN = {
 for _rule, _class in _PLAIN.items():
     setattr(_Builder, _rule, _plain(_class))
 setattr(_Builder, "while", _Builder.while_)
+setattr(_Builder, "import", _Builder.import_)
 setattr(_Builder, "tuple", _gathering(ast.Tuple))  # noqa: B010
 
 
@@ -406,8 +417,36 @@ def _parser() -> Lark:
     return parser
 
 
-def parse(source: Source) -> ast.Script:
-    """The script's tree, macros and #define names expanded. Raises ScriptError for what is no script."""
+def parse(source: Source, load: Load | None = None) -> ast.Script:
+    """The script's tree with what it imports; macros, functions and #define names are expanded.
+
+    `load` reads an imported file, once. Raises ScriptError for what is no script.
+    """
+    script, defines = _with_imports(source, load)
+    script = expand_macros(script, {name: _define_value(item) for name, item in defines.items()})
+    _refuse_deep(script)
+    return script
+
+
+def _with_imports(source: Source, load: Load | None) -> tuple[ast.Script, dict[str, Define]]:
+    """The script, and in front of its own items those of the files that it imports."""
+    script, defines = parse_file(source)
+    for node in script.imports:
+        if load is None:
+            raise ScriptError([Diagnostic("error", node.span, "nothing can be imported here")])
+        found = load(node)
+        if found is None:
+            continue
+        other, others = _with_imports(found, load)
+        if other.config is not None:
+            message = "a config block stands in the script itself, not in what it imports"
+            raise ScriptError([Diagnostic("error", other.config.span, message)])
+        script, defines = merge(other, script), {**others, **defines}
+    return script, defines
+
+
+def parse_file(source: Source) -> tuple[ast.Script, dict[str, Define]]:
+    """One file as it is written, and its #define names."""
     _refuse_unreadable(source)
     found = Diagnostics()
     prepared = preprocess(source, found)
@@ -418,9 +457,7 @@ def parse(source: Source) -> ast.Script:
         raise ScriptError([_syntax_error(source, wrong)]) from None
     script: ast.Script = _Builder(source).build(tree)
     _refuse_deep(script)
-    script = expand_macros(script, {name: _define_value(item) for name, item in prepared.defines.items()})
-    _refuse_deep(script)
-    return script
+    return script, prepared.defines
 
 
 def _define_value(define: Define) -> ast.Expression | None:

@@ -111,6 +111,14 @@ def _substitute(text: str, expansion: Expansion) -> str:
         expansion.error(f"positional parameter ${number} was not given")
         return ""
 
+    def option(found: re.Match[str]) -> str:
+        if found[1] in expansion.options:
+            return str(expansion.options[found[1]])
+        expansion.error(f"the script has no option '{found[1]}'", *nearest(found[1], expansion.options))
+        return ""
+
+    if text.startswith("opt."):
+        return re.sub(r"opt\.(\w+)", option, text, count=1)
     return re.sub(r"\$(\d+)", value, text)
 
 

@@ -9,13 +9,13 @@ from lang.source import Source, Span
 
 # Words that are no names: in a value they are mistakes, at a statement's start they say what was meant.
 NOT_YET = {
-    "fn": "functions are not supported", "import": "imports are not supported",
     "typeinfo": "'typeinfo' is not supported",
 }  # fmt: skip
 RESERVED = {
     *NOT_YET,
     "while", "for", "break", "continue", "macro", "typeof", "comptime", "if", "else", "unroll",
     "return", "let", "sizeof", "offsetof", "true", "false", "config", "struct", "union", "enum",
+    "fn", "import",
 }  # fmt: skip
 _VALUE_STARTS = {"INTEGER", "STRING", "NAME", "VARIABLE", "MAP"}
 _TOKEN = re.compile(

@@ -17,6 +17,7 @@ from runtime.formatters import strftime_now
 from runtime.maps import Maps
 from runtime.printf import printf_rows, value_rows
 from runtime.ring import Run
+from runtime.rows import header, json_rows, text_rows
 from runtime.text import Writer
 from runtime.values import Values
 
@@ -31,6 +32,7 @@ class Actions:
         self._values, self._maps, self._writer = values, maps, writer
         self._handlers: dict[int, Handler] = {}
         self._cat_bytes = plan.settings.max_cat_bytes
+        self._headers: set[str] = set()
         self.exit_code: int | None = None
 
     @property
@@ -55,6 +57,10 @@ class Actions:
                 return partial(_print_rows, printf_rows(event, self._values), self._writer.printf)
             case "print_value":
                 return partial(_print_rows, value_rows(event, self._values), self._writer.values)
+            case "emit":
+                return self._emit(event)
+            case "table":
+                return partial(_repeat, partial(self._table, event))
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
             case "cat" | "system" | "errorf" | "warnf":
@@ -69,6 +75,16 @@ class Actions:
                 return partial(_repeat, lambda: self._writer.text("time", strftime_now(event.text)))
             case "exit":
                 return partial(self._exit, event)
+
+    def _emit(self, event: Event) -> Handler:
+        """Rows; in text each header is printed once, above the first of its rows."""
+        if self._writer.json:
+            return partial(_print_rows, json_rows(event, self._values), self._writer.rows)
+        head = header(event)
+        if head not in self._headers:
+            self._headers.add(head)
+            self._writer.rows([head])
+        return partial(_print_rows, text_rows(event, self._values), self._writer.rows)
 
     def _print_map(self, event: Event) -> None:
         dump = self._maps.dump(event.map, event.top, event.div)
@@ -89,6 +105,9 @@ class Actions:
         stride = stride_of(event.size)
         for start in range(run.start, run.start + run.records * stride, stride):
             self._writer.text("join", joined(event, data, start + RECORD_HEADER))
+
+    def _table(self, event: Event) -> None:
+        self._writer.table(self._maps.table(event))
 
     def _exit(self, event: Event, data: memoryview, run: Run) -> None:
         if self.exit_code is None:

@@ -14,10 +14,12 @@ from typing import Any
 from lang.diagnostics import CompilerBug
 from lang.syscalls import syscall_names
 from runtime.decode import Cache
+from runtime.units import UNITS, diskname, flag_names, unit_text
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
 _LAST_SIGNAL = 64
+_MASK64 = (1 << 64) - 1
 _SECOND = 1_000_000_000
 _PARTS = re.compile(r"%(.)", re.DOTALL)
 _FRACTIONS = {"f": (6, 1_000), "k": (9, 1), "l": (3, 1_000_000)}
@@ -77,6 +79,10 @@ def formatter(name: str, arguments: tuple[str, ...]) -> Callable[[Any], str]:
         pattern = arguments[0] if arguments else ""
         paths = Cache(lambda id: cgroup_path(id, pattern), 1 << 12)
         return lambda id: paths[id]
+    if name in UNITS:
+        return unit_text(name, int(arguments[0]))
+    if name == "flags":
+        return flag_names(arguments[0])
     if name not in _FORMATTERS:
         raise CompilerBug(f"no formatter is called {name!r}")
     return _FORMATTERS[name]
@@ -140,6 +146,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "signal_name": signal_name,
     "syscall_name": syscall_name,
     "signame": signame,
+    "hex": lambda number: f"0x{number & _MASK64:x}",
+    "diskname": diskname,
 }
 
 

@@ -6,7 +6,7 @@ from json.encoder import encode_basestring
 from typing import Literal
 
 from codegen.plan import Place
-from runtime.text import Dump, Output, Warn
+from runtime.text import Dump, Output, Table, Warn
 
 _ENTRIES = 1 << 14
 _CONTROLS = (("\b", "\\u0008"), ("\f", "\\u000c"))  # for which the library has short forms
@@ -33,6 +33,13 @@ class JsonWriter:
 
     def values(self, texts: list[str]) -> None:
         self._out.write("".join([f'{{"type": "value", "data": {text}}}\n' for text in texts]))
+
+    def rows(self, texts: list[str]) -> None:
+        self._out.write("".join([f'{{"type": "row", "data": {{{text}}}}}\n' for text in texts]))
+
+    def table(self, table: Table) -> None:
+        rows = ", ".join([f"{{{line}}}" for line in table.lines])
+        self._out.write(f'{{"type": "table", "data": {{{quote(table.name)}: [{rows}]}}}}\n')
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(f'{{"type": "{kind}", "data": {quote(text)}}}\n')

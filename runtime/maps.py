@@ -11,11 +11,14 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from codegen.plan import Map
+from codegen.plan import Event, Map
+from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
-from lang.types import Aggregate, Bool, Enum, Int, Record, Str, Tuple, Type, offsets, size_of
+from lang.types import Aggregate, Enum, Int, Record, Type, size_of
 from runtime import histogram
-from runtime.text import Dump, DumpType
+from runtime.order import key_order, unpack, wrapped
+from runtime.table import make_table, reduce_records
+from runtime.text import Dump, DumpType, Table
 from runtime.values import Values, average, divide, int_code, json_int, stats_text
 
 Entry = tuple[bytes, bytes]
@@ -104,11 +107,32 @@ class Maps:
         raw = raw or bytes(self._total(item))
         if at_exit and item.name not in self._zeroed and not self._written(item, raw):
             return None
-        (text,) = self._texts(item, [raw], self._numbers(item, [raw]), div)
+        raws = self._reduced(item, [raw])
+        (text,) = self._texts(item, raws, self._numbers(item, raws), div)
         return Dump(item.script_name, _dump_type(item.value), True, [("", text)])
+
+    def _reduced(self, item: Map, raws: list[bytes]) -> list[bytes]:
+        """Records of aggregations over all CPUs; other values as they are."""
+        if isinstance(item.value, Record) and aggregates(item.value):
+            return reduce_records(item.value, raws, self._slots(item))
+        return raws
+
+    def table(self, event: Event) -> Table:
+        """What `table(@map, …)` shows."""
+        item = self._maps[event.map]
+        if item.key is None:
+            raw = self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
+            entries = [(b"", raw)] if raw and self._written(item, raw) else []
+        else:
+            entries = self._entries(item)
+        raws = self._reduced(item, [raw for _, raw in entries])
+        numbers = self._numbers(item, raws)
+        return make_table(event, item, [key for key, _ in entries], raws, numbers, self._values)
 
     def _written(self, item: Map, raw: bytes) -> bool:
         """Whether any CPU wrote the scalar."""
+        if isinstance(item.value, Record) and aggregates(item.value):
+            return bool(raw.strip(b"\0"))
         offset, stride = _flag_offset(item), self._stride(item)
         if offset is None:
             at = 8 if isinstance(item.value, Aggregate) and item.value.kind in ("min", "max") else 0
@@ -120,7 +144,7 @@ class Maps:
         entries = self._entries(item)
         if not entries:
             return None
-        raws = [raw for _, raw in entries]
+        raws = self._reduced(item, [raw for _, raw in entries])
         numbers = self._numbers(item, raws)
         order = key_order(key, item.key_size, [name for name, _ in entries])
         if numbers is not None:
@@ -141,13 +165,13 @@ class Maps:
         match kind:
             case Int(bits, signed) | Enum(_, bits, signed):
                 code = int_code(bits, signed)
-                return [value for (value,) in _unpack(raws, f"{code}{stride - bits // 8}x", 1)]
+                return [value for (value,) in unpack(raws, f"{code}{stride - bits // 8}x", 1)]
             case Aggregate("count" | "sum", signed):
-                sums = list(map(sum, _unpack(raws, f"{int_code(64, signed)}{stride - 8}x", slots)))
-                return _wrapped(sums, signed)
+                sums = list(map(sum, unpack(raws, f"{int_code(64, signed)}{stride - 8}x", slots)))
+                return wrapped(sums, signed)
             case Aggregate("min" | "max" as name, signed):
                 pick = min if name == "min" else max
-                found = _unpack(raws, f"{int_code(64, signed)}Q{stride - 16}x", slots)
+                found = unpack(raws, f"{int_code(64, signed)}Q{stride - 16}x", slots)
                 return [pick(_set_values(row), default=0) for row in found]
             case Aggregate("avg" | "stats"):
                 return [average(count, total) for count, total in self._pairs(item, kind, raws)]
@@ -159,10 +183,10 @@ class Maps:
         """(count, total) over all CPUs, of avg and stats."""
         counts, totals = [], []
         code = f"Q{int_code(64, kind.signed)}{self._stride(item) - 16}x"
-        for row in _unpack(raws, code, self._slots(item)):
+        for row in unpack(raws, code, self._slots(item)):
             counts.append(sum(row[::2]))
             totals.append(sum(row[1::2]))
-        return list(zip(_wrapped(counts, False), _wrapped(totals, kind.signed), strict=True))
+        return list(zip(wrapped(counts, False), wrapped(totals, kind.signed), strict=True))
 
     def _texts(self, item: Map, raws: Sequence[bytes], numbers: Sequence[int] | None, div: int) -> list[str]:
         """The values' texts in the writer's style; `div` divides numbers."""
@@ -183,7 +207,7 @@ class Maps:
     def _histograms(self, item: Map, kind: Aggregate, top: int, div: int) -> Dump | None:
         """hist and lhist: an array of buckets, or {key, u64 bucket} in a hash."""
         entries = self._entries(item)
-        counts = _wrapped(list(map(sum, _unpack([raw for _, raw in entries], "Q", self._slots(item)))), False)
+        counts = wrapped(list(map(sum, unpack([raw for _, raw in entries], "Q", self._slots(item)))), False)
         draw = histogram.json if self._values.style == "json" else histogram.text
         if item.key is None:
             rows = histogram.buckets(kind, counts, div)
@@ -201,38 +225,6 @@ class Maps:
         return Dump(item.script_name, "hist", False, list(zip(names, texts, strict=True))) if names else None
 
 
-def key_order(kind: Type, size: int, keys: Sequence[bytes]) -> list[int]:
-    """The keys' positions in order: signed numbers, strings by byte, tuples of these; else as they came."""
-    match kind:
-        case Tuple(elements) | Record(_, elements):
-            places = list(zip(offsets(elements)[0], elements, strict=True))
-        case _:
-            places = [(0, kind)]
-    code, at = "", 0
-    for offset, item in places:
-        part = _sort_code(item)
-        if part:
-            code += f"{offset - at}x{part}"
-            at = offset + size_of(item)
-    if not code:
-        return list(range(len(keys)))
-    order: list[Any] = _unpack(keys, f"{code}{size - at}x", 1)
-    if order and len(order[0]) == 1:
-        order = [value for (value,) in order]  # compares twice as fast as tuples do
-    return sorted(range(len(keys)), key=order.__getitem__)
-
-
-def _sort_code(kind: Type) -> str:
-    match kind:
-        case Int(bits) | Enum(_, bits):
-            return int_code(bits, True)
-        case Bool():
-            return "B"
-        case Str(size):
-            return f"{size}s"
-    return ""
-
-
 def _histogram(item: Map) -> Aggregate | None:
     """The aggregate of a map of buckets, None for any other."""
     kind = item.value
@@ -245,27 +237,9 @@ def _dump_type(kind: Type) -> DumpType:
 
 def _flag_offset(item: Map) -> int | None:
     """Where a scalar's `written` flag is; None for types whose zero says the same."""
-    if isinstance(item.value, Aggregate) and item.value.kind != "sum":
+    if aggregates(item.value) and not (isinstance(item.value, Aggregate) and item.value.kind == "sum"):
         return None
     return -(-size_of(item.value) // 8) * 8
-
-
-def _unpack(raws: Sequence[bytes], code: str, slots: int) -> list[tuple[int, ...]]:
-    """Each raw value as a tuple, `code` once for each slot."""
-    layout = struct.Struct("<" + code * slots)
-    found: list[tuple[int, ...]] = []
-    for start in range(0, len(raws), _CHUNK):
-        found.extend(layout.iter_unpack(b"".join(raws[start : start + _CHUNK])))
-    return found
-
-
-def _wrapped(values: list[int], signed: bool) -> list[int]:
-    """Sums as 64-bit arithmetic has them."""
-    low, high = (-_SIGN, _SIGN - 1) if signed else (0, _MASK)
-    if not values or (min(values) >= low and max(values) <= high):
-        return values
-    shift = _SIGN if signed else 0
-    return [(value + shift & _MASK) - shift for value in values]
 
 
 def _set_values(row: tuple[int, ...]) -> list[int]:

@@ -32,6 +32,15 @@ class Dump:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A printed table: its header, empty in JSON, and its lines, in JSON the members of an object each."""
+
+    name: str
+    head: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Warn:
     """A problem met while the programs run: where, what, the source line and how much of it, how often."""
 
@@ -56,6 +65,11 @@ class Writer(Protocol):
 
     def values(self, texts: list[str]) -> None:
         """The texts of consecutive printed values."""
+
+    def rows(self, texts: list[str]) -> None:
+        """Lines of a table, or in JSON the members of an object each."""
+
+    def table(self, table: Table) -> None: ...
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None: ...
 
@@ -150,6 +164,12 @@ class TextWriter:
 
     def values(self, texts: list[str]) -> None:
         self._out.write("\n".join([*texts, ""]))
+
+    def rows(self, texts: list[str]) -> None:
+        self._out.write("\n".join([*texts, ""]))
+
+    def table(self, table: Table) -> None:
+        self.rows([table.head, *table.lines])
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(text if kind in ("time", "cat") else text + "\n")

@@ -183,6 +183,10 @@ class Values:
             return Cell(f"{size}s", self.names.index(Cache(make)))
         return Cell(f"{size}s", self.names.call(make))
 
+    def string(self, raw: bytes) -> str:
+        """The text in a fixed buffer; one that was cut says so."""
+        return string_text(raw, self._trailer)
+
     def enum_text(self, name: str) -> Callable[[int], str]:
         """Number → constant of this enum, or the number where it has none."""
         known = self._enums.get(name, {})

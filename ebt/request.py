@@ -1,0 +1,98 @@
+"""Command-line words → the script, ebt's own options, and what the words behind the script give it.
+
+Words behind a script that declares options are the script's own. Behind any other they may be ebt's, as
+with bpftrace; behind `--` they are the script's in any case.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ebt.imports import Imports
+from ebt.options import Options, UsageError, read_options, read_options_before
+from lang.ast import Script
+from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
+from lang.fold import Constant
+from lang.options import Given
+from lang.parser import parse
+from lang.source import Source
+
+MAX_SCRIPT_BYTES = 64 << 20
+# Whether a script may have options: then it is parsed before anything else is begun.
+_ASKS = re.compile(r"^[ \t]*(?:option|import)\b|\bgetopt\s*\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One script to compile: parsed already where its options had to be known."""
+
+    source: Source
+    script: Script | None = None
+    parameters: tuple[str, ...] = ()
+    options: Mapping[str, Constant] = field(default_factory=dict)
+
+    @property
+    def input(self) -> Source | Script:
+        """What the compiler takes."""
+        return self.script or self.source
+
+
+class ShowHelp(Exception):
+    """The script's own help was asked for: its text."""
+
+
+def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, Request]:
+    """ebt's options and the script. Raises UsageError, ScriptError and ShowHelp."""
+    options, rest = read_options_before(words)
+    if options.program is None and not rest:
+        raise UsageError("no script: give a file, or a program with -e; see ebt --help")
+    if options.program is not None:
+        source = Source("stdin", options.program)
+    else:
+        name = rest.pop(0)
+        source = Source(name if name != "-" else "stdin", read_script(name))
+    sources.append(source)
+    script = parse(source, Imports(sources)) if _ASKS.search(source.text) else None
+    if script is not None and script.options:
+        given = _given(script, rest)
+        return options, Request(source, script, given.parameters, given.options)
+    options = read_options(words)
+    before, behind = list(options.words), list(options.behind)
+    if options.program is None:
+        (before or behind).pop(0)  # the script's name
+    given = Given((*before, *behind)) if script is None else _getopts(script, before, behind)
+    return options, Request(source, script, given.parameters, given.options)
+
+
+def _given(script: Script, words: list[str]) -> Given:
+    name = script.span.source.name
+    try:
+        return read_words(script, words)
+    except CommandLineError as wrong:
+        raise UsageError(f"{name}: {wrong}") from None
+    except HelpWanted:
+        raise ShowHelp(help_text(script, name)) from None
+
+
+def _getopts(script: Script, before: list[str], behind: list[str]) -> Given:
+    try:
+        given = read_getopts(script, behind)
+    except CommandLineError as wrong:
+        raise UsageError(str(wrong)) from None
+    return Given((*before, *given.parameters), given.options)
+
+
+def read_script(name: str) -> str:
+    """A script's text; `-` is standard input."""
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES)
+        else:
+            with open(name, "rb") as file:
+                data = file.read(MAX_SCRIPT_BYTES)
+    except OSError as problem:
+        raise UsageError(f"cannot read '{name}': {problem.strerror}") from None
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,228 @@
+"""A script's options and the words behind its name → Given; `--help` made from the declarations."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from lang import ast
+from lang.diagnostics import nearest
+from lang.fold import Constant, parameter_value
+from lang.options import Given, default_value, getopt_calls, option_value, required
+
+HELP = ("-h", "--help")
+_WIDTH, _INDENT = 100, 24
+
+
+class CommandLineError(Exception):
+    """What the script was given is wrong: one line for the user."""
+
+
+class HelpWanted(Exception):
+    """The words ask for the script's help."""
+
+
+def read_words(script: ast.Script, words: Sequence[str]) -> Given:
+    """The values of the options that the words give. Raises CommandLineError and HelpWanted."""
+    reader = _Words(script)
+    reader.read(list(words))
+    return Given(tuple(reader.parameters), reader.values)
+
+
+class _Words:
+    """The words in order: flags anywhere, `--` ends them, positional options first, then `$1` …"""
+
+    def __init__(self, script: ast.Script) -> None:
+        self._flags = {flag: option for option in script.options for flag in option.flags}
+        self._places = [option for option in script.options if option.place]
+        self._waiting = list(self._places)
+        self._takes_more = any(
+            isinstance(node, ast.Parameter | ast.ParameterCount)
+            for probe in script.probes
+            for node in ast.walk(probe)
+        )
+        self.values: dict[str, Constant] = {}
+        self.parameters: list[str] = []
+
+    def read(self, words: list[str]) -> None:
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                for item in words:
+                    self._place(item)
+                break
+            if word.startswith("--"):
+                self._long(word, words)
+            elif word.startswith("-") and word != "-" and not self._is_negative(word):
+                self._short(word, words)
+            else:
+                self._place(word)
+        missing = next((option for option in self._waiting if required(option)), None)
+        if missing is not None:
+            raise CommandLineError(f"missing argument {missing.place}: {missing.description}".rstrip(": "))
+
+    def _is_negative(self, word: str) -> bool:
+        return word[1:2].isdigit() and word[:2] not in self._flags
+
+    def _place(self, word: str) -> None:
+        if self._waiting:
+            option = self._waiting.pop(0)
+            self._set(option, option.place, word)
+        elif self._takes_more:
+            self.parameters.append(word)
+        else:
+            raise CommandLineError(f"unexpected argument '{word}'")
+
+    def _long(self, word: str, rest: list[str]) -> None:
+        flag, equals, value = word.partition("=")
+        option = self._option(flag)
+        if equals:
+            self._set(option, flag, value)
+        elif option.kind == "bool":
+            self._switch(option)
+        else:
+            self._set(option, flag, self._next(flag, rest))
+
+    def _short(self, word: str, rest: list[str]) -> None:
+        """`-p 42`, `-p42`, and flags without values in one word: `-av`."""
+        flag, more = word[:2], word[2:]
+        option = self._option(flag)
+        if option.kind != "bool":
+            self._set(option, flag, more.removeprefix("=") if more else self._next(flag, rest))
+            return
+        self._switch(option)
+        if more:
+            self._short(f"-{more}", rest)
+
+    def _option(self, flag: str) -> ast.Option:
+        option = self._flags.get(flag)
+        if option is None and flag in HELP:
+            raise HelpWanted
+        if option is None:
+            near = "".join(f"; {hint}" for hint in nearest(flag, [*self._flags, "--help"]))
+            more = near or "; ebt's own options stand before the script, --help lists the script's"
+            raise CommandLineError(f"unknown option '{flag}'{more}")
+        return option
+
+    def _next(self, flag: str, rest: list[str]) -> str:
+        if not rest:
+            raise CommandLineError(f"{flag} needs a value")
+        return rest.pop(0)
+
+    def _switch(self, option: ast.Option) -> None:
+        """A flag alone turns its default round: `--no-header` of an option that is true."""
+        self.values[option.name] = not default_value(option)
+
+    def _set(self, option: ast.Option, what: str, text: str) -> None:
+        try:
+            self.values[option.name] = option_value(option, text)
+        except ValueError as wrong:
+            raise CommandLineError(f"{what}: {wrong}") from None
+
+
+# ---- Help
+
+_VALUES = {"string": "TEXT", "duration": "TIME", "size": "SIZE"}
+
+
+def help_text(script: ast.Script, name: str) -> str:
+    """The usage of a script: its first comment, its arguments and options."""
+    places = [option for option in script.options if option.place]
+    named = [option for option in script.options if option.flags]
+    shown = [option.place if required(option) else f"[{option.place}]" for option in places]
+    parts = [" ".join(["usage: ebt", name, *(["[options]"] if named else []), *shown])]
+    about = _description(script.span.source.text)
+    parts += ["", about] if about else []
+    if places:
+        parts += ["", "arguments:", *(_line(option, option.place) for option in places)]
+    parts += ["", "options:", *(_line(option, _forms(option)) for option in named)]
+    if not any(flag in HELP for option in named for flag in option.flags):
+        parts.append(_columns("-h, --help", "this text"))
+    return "\n".join(parts) + "\n"
+
+
+def _forms(option: ast.Option) -> str:
+    """`-p, --pid N`."""
+    text = ", ".join(option.flags)
+    if option.flags[0].startswith("--"):
+        text = f"    {text}"
+    if option.kind == "bool":
+        return text
+    value = "|".join(option.choices) if option.kind == "enum" else _VALUES.get(option.kind, "N")
+    return f"{text} {value}"
+
+
+def _line(option: ast.Option, forms: str) -> str:
+    about = option.description
+    if option.place and option.choices:
+        about = f"{about} ({'|'.join(option.choices)})".strip()
+    if option.default not in (None, "", "0") and option.kind != "bool":
+        about = f"{about} (default {option.default})".strip()
+    return _columns(forms, about)
+
+
+def _columns(left: str, right: str) -> str:
+    head = f"  {left}"
+    first = f"{head:{_INDENT}}" if len(head) < _INDENT - 1 else f"{head}\n{' ' * _INDENT}"
+    lines = textwrap.wrap(right, _WIDTH - _INDENT) or [""]
+    return (first + f"\n{' ' * _INDENT}".join(lines)).rstrip()
+
+
+def _description(text: str) -> str:
+    """The script's first comment: what stands before anything else, up to an empty line."""
+    plain = re.sub(r"\A(?:#![^\n]*\n|\s)*", "", text)
+    found = re.match(r"/\*(.*?)\*/", plain, re.DOTALL)
+    if found:
+        lines = [line.strip().lstrip("*").strip() for line in found[1].strip().split("\n")]
+    else:
+        found = re.match(r"(?:[ \t]*//[^\n]*\n)+", plain)
+        lines = [line.strip()[2:].strip() for line in found[0].strip().split("\n")] if found else []
+    body = "\n".join(lines).strip()
+    return body.split("\n\n")[0]
+
+
+# ---- getopt()
+
+
+def read_getopts(script: ast.Script, words: Sequence[str]) -> Given:
+    """bpftrace's getopt(): `--name=value` behind `--`; what is no option is a positional parameter.
+
+    Raises CommandLineError with bpftrace's words, also for --help.
+    """
+    known, values = getopt_calls(script), dict[str, Constant]()
+    parameters, unknown = [], []
+    for word in words:
+        name, equals, text = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            parameters.append(word)
+        elif name not in known:
+            unknown.append(f"--{name}")
+        else:
+            values[f"--{name}"] = _getopt_value(name, known[name][0], text if equals else None)
+    if unknown:
+        raise CommandLineError(_getopt_complaint(known, unknown))
+    return Given(tuple(parameters), values)
+
+
+def _getopt_complaint(known: dict[str, tuple[Constant, str]], unknown: list[str]) -> str:
+    if not known:
+        hint = "no custom program options defined."
+    elif "--help" in unknown:
+        return "\n".join(["HINT: expected program options:", *(f"--{n}: {d}" for n, (_, d) in known.items())])
+    else:
+        hint = "expected program options: " + " ".join(f"--{name}:" for name in known)
+    return f"unexpected program command line options: {', '.join(unknown)}\nHINT: {hint}"
+
+
+def _getopt_value(name: str, default: Constant, text: str | None) -> Constant:
+    if isinstance(default, bool):
+        return text is None or text.lower() in ("true", "1", "yes", "on")
+    if text is None:
+        raise CommandLineError(f"program command line option --{name} needs a value")
+    if isinstance(default, str):
+        return text
+    value = parameter_value(text)
+    if not isinstance(value, int):
+        raise CommandLineError(f"program command line option --{name} invalid integer (value: {text})")
+    return value

@@ -1,0 +1,199 @@
+"""The builtin functions that make rows: emit(), and the formatters that user space applies to raw values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from lang import ast
+from lang.checked import MapInfo
+from lang.convert import as_int, castable, settle
+from lang.fold import Constant
+from lang.signature import Function, Typing, expect_int
+from lang.types import VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
+
+MAX_COLUMNS = 64
+MAX_DIGITS = 9
+# formatter → digits behind the point where none are asked for
+UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0}
+FLAG_SETS = ("open", "mount", "umount", "mmap", "prot", "clone", "access")
+
+
+class Folding(Protocol):
+    """What knows constants: the checker, and the lowering."""
+
+    def constant(self, node: ast.Expression) -> Constant | None: ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One argument of emit(): the column's title, its name in JSON, and what stands in it."""
+
+    title: str
+    key: str
+    value: ast.Expression
+
+
+def cells(call: ast.Call) -> tuple[Cell, ...]:
+    """The columns of an emit() in order."""
+    return tuple(_cell(item) for item in call.arguments)
+
+
+def _cell(node: ast.Expression) -> Cell:
+    if isinstance(node, ast.NamedArgument):
+        return Cell(node.name, node.name, node.value)
+    name = column_name(node)
+    return Cell(name.upper(), name, node)
+
+
+def column_name(node: ast.Expression) -> str:
+    """An expression's text as a column's name: on one line, without casts and the mark of a variable."""
+    while isinstance(node, ast.Cast | ast.Group):
+        node = node.operand if isinstance(node, ast.Cast) else node.inner
+    return " ".join(node.span.text.split()).lstrip("$@") or "value"
+
+
+def key_names(keys: tuple[ast.Expression, ...]) -> tuple[str, ...]:
+    """The names of a map's key columns, by the expressions that were written there."""
+    parts = keys[0].elements if len(keys) == 1 and isinstance(keys[0], ast.Tuple) else keys
+    return tuple("key" if _is_literal(item) else column_name(item) for item in parts)
+
+
+def _is_literal(node: ast.Expression) -> bool:
+    while isinstance(node, ast.Cast | ast.Group):
+        node = node.operand if isinstance(node, ast.Cast) else node.inner
+    return isinstance(node, ast.Integer | ast.String | ast.Boolean)
+
+
+def _emit(typing: Typing, call: ast.Call) -> Type | None:
+    if len(call.arguments) > MAX_COLUMNS:
+        typing.error(call, f"a row has up to {MAX_COLUMNS} columns ({len(call.arguments)} provided)")
+    titles: set[str] = set()
+    for node, cell in zip(call.arguments, cells(call), strict=True):
+        if cell.title in titles:
+            typing.error(node, f"two columns are called '{cell.title}'", f'"OTHER" = {cell.value.span.text}')
+        titles.add(cell.title)
+        _check_cell(typing, cell)
+    return VOID
+
+
+def _check_cell(typing: Typing, cell: Cell) -> None:
+    kind = typing.type(cell.value)
+    if isinstance(cell.value, ast.Call) and cell.value.name == "time":
+        return  # the time of the event, in this place
+    if isinstance(kind, Void):
+        typing.error(cell.value, "this has no value to print")
+    elif isinstance(kind, Struct):
+        typing.error(cell.value, f"a whole {kind} cannot be printed", "print its fields")
+    elif isinstance(kind, Aggregate) and isinstance(castable(kind), Aggregate):
+        typing.error(cell.value, f"the value of a {kind} cannot be read in a probe", "print(@map) prints it")
+    elif isinstance(kind, Aggregate):
+        typing.error(cell.value, f"{kind.kind}() must be assigned directly to a map")
+
+
+def _table(typing: Typing, call: ast.Call) -> Type | None:
+    first, *rest = call.arguments
+    info = typing.map(first)
+    if info is None:
+        typing.error(first, "table() expects a map", "table(@name, sort = COLUMN, top = 20)")
+        return VOID
+    kind = info.value
+    if isinstance(kind, Aggregate) and isinstance(castable(kind), Aggregate):
+        typing.error(first, f"a {kind.kind}() map is no table", "print(@map) prints it")
+    for node in rest:
+        if isinstance(node, ast.NamedArgument) and node.name == "top":
+            value = typing.constant(node.value)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                typing.error(node.value, "table(): top must be a literal that is not negative")
+        elif isinstance(node, ast.NamedArgument) and node.name == "sort":
+            _check_sort(typing, node.value, info)
+        else:
+            typing.error(node, "table() takes sort = COLUMN and top = NUMBER behind the map")
+    return VOID
+
+
+def _check_sort(typing: Typing, node: ast.Expression, info: MapInfo) -> None:
+    names = [item.key for item in table_columns(info)]
+    if sort_name(typing, node) not in names:
+        typing.error(node, "there is no such column to sort by", "columns: " + " ".join(names))
+
+
+def sort_name(typing: Folding, node: ast.Expression) -> str:
+    """The column that `sort = …` names: by its name, or as a constant string."""
+    value = typing.constant(node)
+    return value if isinstance(value, str) else column_name(node)
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One column of a table: a part of the key, or a field of the value."""
+
+    title: str
+    key: str
+
+
+def table_columns(info: MapInfo) -> tuple[TableColumn, ...]:
+    """The columns of a map: the parts of its key as first written, then its value or the value's fields."""
+    parts: tuple[Type, ...] = ()
+    if info.key is not None:
+        parts = info.key.elements if isinstance(info.key, Tuple) else (info.key,)
+    names = info.key_names if len(info.key_names) == len(parts) else [f"key{n}" for n in range(len(parts))]
+    fields = info.value.names if isinstance(info.value, Record) else (info.name[1:] or "value",)
+    taken: dict[str, int] = {}
+    for name in (*names, *fields):
+        key = name if name not in taken else f"{name}{len(taken)}"
+        taken[key] = len(taken)
+    return tuple(TableColumn(key.upper(), key) for key in taken)
+
+
+def _number(typing: Typing, call: ast.Call) -> Type | None:
+    kind = expect_int(typing, call.arguments[0], f"{call.name}(): the value")
+    return settle(kind) if kind is not None and as_int(kind) is not None else None
+
+
+def _unit(typing: Typing, call: ast.Call) -> Type | None:
+    kind, digits = _number(typing, call), UNITS[call.name]
+    if len(call.arguments) == 2:
+        given = typing.constant(call.arguments[1])
+        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MAX_DIGITS:
+            message = f"{call.name}(): the digits must be a literal from 0 to {MAX_DIGITS}"
+            typing.error(call.arguments[1], message)
+        else:
+            digits = given
+    return None if kind is None else Formatted(call.name, as_int(kind) or kind, (str(digits),))
+
+
+def _plain(typing: Typing, call: ast.Call) -> Type | None:
+    kind = _number(typing, call)
+    return None if kind is None else Formatted(call.name, as_int(kind) or kind)
+
+
+def _flags(typing: Typing, call: ast.Call) -> Type | None:
+    kind, name = _number(typing, call), typing.constant(call.arguments[1])
+    if name not in FLAG_SETS:
+        typing.error(call.arguments[1], "flags() expects the name of a set of flags", " ".join(FLAG_SETS))
+        return None
+    return None if kind is None else Formatted("flags", as_int(kind) or kind, (str(name),))
+
+
+def _formatter(
+    name: str, usage: str, doc: str, rule: Callable[[Typing, ast.Call], Type | None], most: int = 1
+) -> Function:
+    return Function(name, 2 if name == "flags" else 1, most, rule, usage, doc)
+
+
+ROWS = (
+    Function("emit", 1, None, _emit, "emit(value, NAME = value, …)", "print one row of a table"),
+    Function("table", 1, 3, _table, "table(@map, sort = COLUMN, top = N)", "print a map as a table"),
+    _formatter("ms", "ms(nanoseconds[, digits])", "nanoseconds as milliseconds", _unit, 2),
+    _formatter("us", "us(nanoseconds[, digits])", "nanoseconds as microseconds", _unit, 2),
+    _formatter("sec", "sec(nanoseconds[, digits])", "nanoseconds as seconds", _unit, 2),
+    _formatter("kb", "kb(bytes[, digits])", "bytes as KiB", _unit, 2),
+    _formatter("hex", "hex(number)", "a number as 0x…", _plain),
+    _formatter("errname", "errname(number)", "an error's name: ENOENT", _plain),
+    _formatter("signame", "signame(number)", "a signal's name: SIGTERM", _plain),
+    _formatter("diskname", "diskname(device)", "a disk's name by the kernel's dev_t", _plain),
+    _formatter("flags", 'flags(number, "open")', "the names of the bits that are set", _flags, 2),
+)
+FORMATTERS = frozenset(item.name for item in ROWS) - {"emit", "table"}

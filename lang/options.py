@@ -1,0 +1,232 @@
+"""A script's options → their values: `option` declarations and getopt() calls, checked, read, explained.
+
+A value is text on the command line and as a default; here it becomes a constant of the option's type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lang import ast
+from lang.diagnostics import Diagnostics, nearest
+from lang.fold import Constant, fold
+from lang.literals import DURATIONS, parse_integer
+from lang.types import BOOL, UINT64, Int, Str, Type
+
+_INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)}
+KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
+_FLAG = re.compile(r"-[A-Za-z0-9]|--[A-Za-z0-9][\w-]*")
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+MAX_TEXT = 4000
+_NOTHING = {"bool": "false", "string": "", "duration": "0", "size": "0"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line gives a script: `$1` …, and options by name; those of getopt() as `--name`."""
+
+    parameters: tuple[str, ...] = ()
+    options: Mapping[str, Constant] = field(default_factory=dict)
+
+
+def option_type(option: ast.Option, value: Constant) -> Type:
+    """The type of `opt.name`."""
+    if isinstance(value, str):
+        return Str(len(value.encode("utf-8", "surrogateescape")) + 1)
+    if option.kind == "bool":
+        return BOOL
+    return _INTEGERS.get(option.kind, UINT64)
+
+
+def option_value(option: ast.Option, text: str) -> Constant:
+    """The value that a text has for an option. Raises ValueError with what was expected."""
+    return _READERS[option.kind](option, text)
+
+
+def default_value(option: ast.Option) -> Constant:
+    """The value of an option that was not given; without a default 0, false, "" or an enum's first."""
+    if option.default is not None:
+        return option_value(option, option.default)
+    if option.kind == "enum":
+        return option.choices[0]
+    return option_value(option, _NOTHING.get(option.kind, "0"))
+
+
+def required(option: ast.Option) -> bool:
+    """Whether the option must be given: a positional one without a default."""
+    return bool(option.place) and option.default is None
+
+
+def values_for(options: tuple[ast.Option, ...], given: Mapping[str, Constant]) -> dict[str, Constant]:
+    """All options' values: the given, else the defaults."""
+    values = {item.name: default_value(item) for item in options if item.name not in given}
+    return {**values, **given}
+
+
+# ---- Reading
+
+
+def _integer(option: ast.Option, text: str) -> int:
+    kind = _INTEGERS[option.kind]
+    low = -(1 << (kind.bits - 1)) if kind.signed else 0
+    high = low + (1 << kind.bits) - 1
+    try:
+        value = -parse_integer(text[1:]) if text.startswith("-") else parse_integer(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no integer") from None
+    if not low <= value <= high:
+        raise ValueError(f"{text} is out of range: {option.kind} is {low} to {high}")
+    return value
+
+
+def _bool(option: ast.Option, text: str) -> bool:
+    if text.lower() in (*_TRUE, *_FALSE):
+        return text.lower() in _TRUE
+    raise ValueError(f"'{text}' is not true or false")
+
+
+def _text(option: ast.Option, text: str) -> str:
+    if "\0" in text or len(text.encode("utf-8", "surrogateescape")) > MAX_TEXT:
+        raise ValueError("this text is too long")
+    return text
+
+
+def _choice(option: ast.Option, text: str) -> str:
+    if text in option.choices:
+        return text
+    raise ValueError(f"'{text}' is none of {', '.join(option.choices)}")
+
+
+def _duration(option: ast.Option, text: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None and text != "0":
+        raise ValueError(f"'{text}' is no duration, such as 10ms or 1.5s")
+    return _whole(text, found[1], DURATIONS[found[2]]) if found else 0
+
+
+def _size(option: ast.Option, text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'{text}' is no size, such as 4096, 64k or 1.5M")
+    return _whole(text, found[1], _UNITS[found[2].lower()])
+
+
+def _whole(text: str, number: str, unit: int) -> int:
+    whole, _, part = number.partition(".")
+    part = (part or "0")[:18]
+    value: int = int(whole[:30]) * unit + int(part) * unit // int(10 ** len(part))
+    if value >= 1 << 64 or len(whole) > 30:
+        raise ValueError(f"'{text}' is too large")
+    return value
+
+
+_READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
+    **dict.fromkeys(_INTEGERS, _integer),
+    "bool": _bool,
+    "string": _text,
+    "enum": _choice,
+    "duration": _duration,
+    "size": _size,
+}
+
+
+# ---- Checking
+
+
+def check_options(options: tuple[ast.Option, ...], found: Diagnostics) -> None:
+    """Report what is wrong with the declarations."""
+    names: set[str] = set()
+    flags: set[str] = set()
+    for option in options:
+        if option.kind not in KINDS:
+            hints = nearest(option.kind, KINDS) or ("types of options: " + " ".join(KINDS),)
+            found.error(option.span, f"unknown type of an option: '{option.kind}'", *hints)
+        elif option.kind == "enum" and not option.choices:
+            found.error(option.span, "an enum lists its strings", 'enum("us", "ms")')
+        else:
+            _check_default(option, found)
+        if option.name in names:
+            found.error(option.span, f"the option '{option.name}' is declared twice")
+        _check_flags(option, flags, found)
+        names.add(option.name)
+        flags.update(option.flags)
+
+
+def _check_default(option: ast.Option, found: Diagnostics) -> None:
+    try:
+        default_value(option)
+    except ValueError as wrong:
+        found.error(option.default_span, f"the default of '{option.name}': {wrong}")
+
+
+def _check_flags(option: ast.Option, taken: set[str], found: Diagnostics) -> None:
+    if not option.flags and not option.place:
+        hint = f'"--{option.name}", or an upper-case name for a positional argument'
+        found.error(option.span, f"the option '{option.name}' has no flag", hint)
+    if option.place and option.kind == "bool":
+        found.error(option.span, "a bool is given by a flag, not by its position")
+    for flag in option.flags:
+        if not _FLAG.fullmatch(flag):
+            found.error(option.span, f"'{flag}' is no flag", 'a flag is "-x" or "--name"')
+        elif flag in taken:
+            found.error(option.span, f"the flag '{flag}' is declared twice")
+
+
+# ---- getopt() and opt.name as constants
+
+
+def option_constant(node: ast.Expression, values: Mapping[str, Constant]) -> Constant | None:
+    """The value of `opt.name` or getopt(); None for what is neither, or not known."""
+    if isinstance(node, ast.Member):
+        return values.get(node.name)
+    if isinstance(node, ast.Call) and node.name == "getopt":
+        name = _plain(node.arguments[0]) if node.arguments else None
+        if f"--{name}" in values:
+            return values[f"--{name}"]
+        return getopt_default(node)
+    return None
+
+
+def getopt_default(call: ast.Call) -> Constant | None:
+    """The default of a getopt() call: false without one; None where it is no literal."""
+    return _plain(call.arguments[1]) if len(call.arguments) > 1 else False
+
+
+def _plain(node: ast.Expression) -> Constant | None:
+    return fold(node, (), lambda _: None)
+
+
+def getopt_calls(script: ast.Script) -> dict[str, tuple[Constant, str]]:
+    """Name → (default, description) of the getopt() calls. Those that are wrong are left to the checker."""
+    found: dict[str, tuple[Constant, str]] = {}
+    for probe in script.probes:
+        for node in ast.walk(probe):
+            if not isinstance(node, ast.Call) or node.name != "getopt" or not node.arguments:
+                continue
+            name, default = _plain(node.arguments[0]), getopt_default(node)
+            if isinstance(name, str) and default is not None and len(node.arguments) < 4:
+                about = _plain(node.arguments[2]) if len(node.arguments) == 3 else ""
+                found.setdefault(name, (default, str(about or "")))
+    return found
+
+
+def drops(probe: ast.Probe, parameters: tuple[str, ...], values: Mapping[str, Constant]) -> bool:
+    """Whether an option switches the probe off: its predicate is false, and not by a plain literal."""
+    if probe.predicate is None:
+        return False
+    condition = probe.predicate.condition
+    if not any(_asks(node) for node in ast.walk(condition)):
+        return False
+    value = fold(condition, parameters, lambda node: option_constant(node, values))
+    return isinstance(value, int) and not value
+
+
+def _asks(node: ast.Node) -> bool:
+    if isinstance(node, ast.Member):
+        return isinstance(node.base, ast.Name) and node.base.name == "opt"
+    return isinstance(node, ast.Call) and node.name == "getopt"

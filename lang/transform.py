@@ -1,0 +1,80 @@
+"""Rule by rule, Lark's children → the nodes of what ebt adds to bpftrace: options, imports, functions."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from lark import Token
+from lark.tree import Meta
+
+from lang import ast
+from lang.source import Span
+
+
+class Additions:
+    """The part of the parser's builder for ebt's own root items."""
+
+    def span(self, meta: Meta) -> Span:
+        raise NotImplementedError
+
+    def token_span(self, token: Token) -> Span:
+        raise NotImplementedError
+
+    def fail(self, span: Span, message: str) -> NoReturn:
+        raise NotImplementedError
+
+    def _string(self, span: Span, text: str) -> str:
+        raise NotImplementedError
+
+    # ---- Imports and functions
+
+    def import_(self, meta: Meta, items: list[Token]) -> ast.Import:
+        return ast.Import(self.span(meta), self._string(self.token_span(items[0]), items[0]))
+
+    def function_parameter(self, meta: Meta, items: list[Any]) -> ast.FunctionParameter:
+        return ast.FunctionParameter(self.span(meta), *items)
+
+    def function(self, meta: Meta, items: list[Any]) -> ast.Function:
+        name, *rest, body = items
+        parameters = tuple(item for item in rest if isinstance(item, ast.FunctionParameter))
+        result = rest[-1] if len(rest) > len(parameters) else None
+        if isinstance(result, ast.Type) and result.name == "void" and not result.suffixes:
+            result = None
+        return ast.Function(self.span(meta), str(name), parameters, result, body)
+
+    # ---- Options
+
+    def option(self, meta: Meta, items: list[Any]) -> ast.Option:
+        name, (kind, choices), *rest = items
+        default, default_span = None, self.token_span(name)
+        if rest and isinstance(rest[0], tuple):
+            default, default_span = rest.pop(0)
+        spans = [self.token_span(token) for token in rest]
+        words = [self._string(span, token) for span, token in zip(spans, rest, strict=True)]
+        flags = tuple(word for word in words if word.startswith("-"))
+        places = [word for word in words if _is_place(word)]
+        texts = [word for word in words if word not in flags and word not in places]
+        if len(places) > 1 or len(texts) > 1 or (places and flags):
+            self.fail(spans[-1], "an option has flags or one upper-case name, and then one description")
+        description = texts[0] if texts else ""
+        place = places[0] if places else ""
+        return ast.Option(
+            self.span(meta), str(name), kind, choices, default, default_span, flags, place, description
+        )
+
+    def option_type(self, meta: Meta, items: list[Token]) -> tuple[str, tuple[str, ...]]:
+        choices = [self._string(self.token_span(token), token) for token in items if token.type == "STRING"]
+        if len(set(choices)) < len(choices):
+            self.fail(self.span(meta), "an enum's strings must differ")
+        return str(items[0]), tuple(choices)
+
+    def option_default(self, meta: Meta, items: list[Token]) -> tuple[str, Span]:
+        last = items[-1]
+        text = self._string(self.token_span(last), last) if last.type == "STRING" else "".join(items)
+        return text, self.span(meta)
+
+
+def _is_place(word: str) -> bool:
+    """Whether a word of an option names a positional argument: upper case, no blank."""
+    plain = word.replace("_", "").replace("-", "")
+    return plain.isalnum() and plain.isupper() and not word.startswith("-")

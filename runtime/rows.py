@@ -1,0 +1,128 @@
+"""Rows of emit() → aligned lines or members of JSON objects, by functions compiled once a statement.
+
+Numbers stand right and text left; a value that is wider than its column pushes what follows, nothing is
+cut. In JSON a value of ms(), us(), sec() and kb() is a number in that unit, not rounded; hex() is a number;
+what stands for a name (errname, ksym, time …) is text, as in bpftrace's JSON.
+"""
+
+from __future__ import annotations
+
+import re
+
+from codegen.plan import Event
+from lang.types import Bool, Enum, Formatted, Inet, Int, Pointer, Stack, Str, Symbol, Timestamp, Type, size_of
+from runtime.decode import MARK, RECORD_HEADER, Cell, Rows, compile_rows, stride_of
+from runtime.formatters import strftime
+from runtime.jsonl import quote
+from runtime.units import UNITS, unit_json
+from runtime.values import Values, int_code, json_int
+
+_INTEGERS = {8: 4, 16: 6, 32: 7, 64: 10}
+_FORMATTED = {
+    "ms": 10, "us": 10, "sec": 10, "kb": 8, "errname": 12, "signame": 9, "diskname": 8, "flags": 20,
+    "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
+}  # fmt: skip
+MAX_TEXT_WIDTH = 24
+_CONTROLS = re.compile("[\0-\x1f\x7f]")
+
+
+def is_number(kind: Type) -> bool:
+    """Whether values of the type stand right in their column."""
+    return isinstance(kind, Int) or (isinstance(kind, Formatted) and kind.name in UNITS)
+
+
+def width_of(kind: Type) -> int:
+    """The width of a column of this type, if its title is not wider."""
+    match kind:
+        case Int(bits):
+            return _INTEGERS[bits]
+        case Bool():
+            return 5
+        case Str(size):
+            return min(size, MAX_TEXT_WIDTH)
+        case Pointer() | Formatted("hex"):
+            return 18
+        case Formatted(name):
+            return _FORMATTED.get(name, 12)
+        case Timestamp(format):
+            return max(len(strftime(format, 0)), 8)
+        case Inet() | Enum():
+            return 16
+        case Symbol() | Stack():
+            return MAX_TEXT_WIDTH
+    return 16
+
+
+def align(text: str, width: int, right: bool) -> str:
+    """The text at a column's width."""
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def clean(text: str) -> str:
+    """A text that stays on its line: control characters as `\\xNN`."""
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _widths(event: Event) -> list[int]:
+    """The width of each column; 0 for the last, if it is text."""
+    kinds = [item.type for item in event.fields]
+    widths = [
+        max(width_of(kind), len(column.title)) for kind, column in zip(kinds, event.columns, strict=True)
+    ]
+    if not is_number(kinds[-1]):
+        widths[-1] = 0
+    return widths
+
+
+def header(event: Event) -> str:
+    """The line of titles."""
+    titles = [
+        align(column.title, width, is_number(item.type))
+        for column, item, width in zip(event.columns, event.fields, _widths(event), strict=True)
+    ]
+    return " ".join(titles)
+
+
+def text_rows(event: Event, values: Values) -> Rows:
+    """The functions that make lines of one statement's records."""
+    parts: list[str | tuple[int, Cell]] = []
+    for item, width in zip(event.fields, _widths(event), strict=True):
+        parts += [" "] if parts else []
+        parts.append((RECORD_HEADER + item.offset, text_cell(item.type, width, values)))
+    return compile_rows(parts, stride_of(event.size), values.names)
+
+
+def text_cell(kind: Type, width: int, values: Values) -> Cell:
+    """A value at a column's width; 0 is as wide as it is."""
+    right = is_number(kind)
+    if isinstance(kind, Int):
+        return Cell(int_code(kind.bits, kind.signed), f"{{{MARK}:>{width}}}")
+    size = size_of(kind)
+    if isinstance(kind, Str):
+        return values.opaque(size, lambda raw: align(clean(values.string(raw)), width, right))
+    one = compile_rows([(0, values.cell(kind, "text"))], size, values.names).one
+    cached = isinstance(kind, Enum | Bool | Inet)
+    return values.opaque(size, lambda raw: align(one(raw, 0), width, right), cached=cached)
+
+
+def json_rows(event: Event, values: Values) -> Rows:
+    """The same as the members of JSON objects."""
+    parts: list[str | tuple[int, Cell]] = []
+    for column, item in zip(event.columns, event.fields, strict=True):
+        parts.append(f"{', ' if parts else ''}{quote(column.key)}: ")
+        parts.append((RECORD_HEADER + item.offset, json_cell(item.type, values)))
+    return compile_rows(parts, stride_of(event.size), values.names)
+
+
+def json_cell(kind: Type, values: Values) -> Cell:
+    """A value in JSON."""
+    if isinstance(kind, Formatted) and isinstance(kind.of, Int):
+        code = int_code(kind.of.bits, kind.of.signed)
+        if kind.name in UNITS:
+            return Cell(code, values.names.call(unit_json(kind.name)))
+        if kind.name == "hex":
+            return Cell(code, values.names.call(json_int))
+    return values.cell(kind, "json")
+

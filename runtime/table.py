@@ -1,0 +1,169 @@
+"""A map's entries → the rows of a table: columns for the key's parts and the value's fields, sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codegen.plan import Event, Map
+from lang.convert import aggregates, castable
+from lang.types import Aggregate, Record, Tuple, Type, offsets, size_of
+from runtime.decode import compile_rows
+from runtime.jsonl import quote
+from runtime.order import key_order, unpack, wrapped
+from runtime.rows import align, is_number, json_cell, text_cell
+from runtime.text import Table
+from runtime.values import Values, average, int_code, json_int
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The texts of one column, and what it sorts by: positions in order, or numbers, largest first."""
+
+    texts: Sequence[str]
+    right: bool
+    order: Sequence[int]
+
+
+def make_table(
+    event: Event,
+    item: Map,
+    keys: Sequence[bytes],
+    raws: Sequence[bytes],
+    numbers: Sequence[int] | None,
+    values: Values,
+) -> Table:
+    """The table of a map; `numbers` are the values of a map of plain numbers."""
+    maker = _Maker(values)
+    columns = [] if item.key is None else maker.keys(item.key, item.key_size, keys)
+    columns += maker.fields(item, raws, numbers)
+    names = [column.key for column in event.columns]
+    order = list(columns[names.index(event.text)].order)
+    order = order[: event.top] if event.top else order
+    if values.style == "json":
+        heads = [f"{quote(name)}: " for name in names]
+        return Table(item.script_name, "", [", ".join(_joined(heads, columns, at)) for at in order])
+    return _aligned(item.script_name, [column.title for column in event.columns], columns, order)
+
+
+def _joined(heads: Sequence[str], columns: Sequence[_Column], at: int) -> list[str]:
+    return [head + column.texts[at] for head, column in zip(heads, columns, strict=True)]
+
+
+def _aligned(
+    name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]
+) -> Table:
+    """Columns as wide as what stands in them; text at the end of a line is not padded."""
+    cells = [
+        [title, *(column.texts[at] for at in order)] for title, column in zip(titles, columns, strict=True)
+    ]
+    for column, texts in zip(columns, cells, strict=True):
+        width = max(map(len, texts)) if column is not columns[-1] or column.right else 0
+        texts[:] = [align(text, width, column.right) for text in texts]
+    head, *lines = [" ".join(parts) for parts in zip(*cells, strict=True)]
+    return Table(name, head, lines)
+
+
+class _Maker:
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def keys(self, key: Type, size: int, raws: Sequence[bytes]) -> list[_Column]:
+        """A column for each part of the key."""
+        kinds = key.elements if isinstance(key, Tuple) else (key,)
+        places = offsets(kinds)[0] if isinstance(key, Tuple) else (0,)
+        return [self._key(kind, place, size, raws) for kind, place in zip(kinds, places, strict=True)]
+
+    def _key(self, kind: Type, place: int, size: int, raws: Sequence[bytes]) -> _Column:
+        parts = [raw[place : place + size_of(kind)] for raw in raws]
+        return _Column(self._texts(kind, parts), is_number(kind), key_order(kind, size_of(kind), parts))
+
+    def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:
+        json = self._values.style == "json"
+        cell = json_cell(kind, self._values) if json else text_cell(kind, 0, self._values)
+        return compile_rows([(0, cell)], size_of(kind), self._values.names).many(b"".join(raws))
+
+    def fields(self, item: Map, raws: Sequence[bytes], numbers: Sequence[int] | None) -> list[_Column]:
+        """A column for each field of a record, or one for the value."""
+        kind = item.value
+        if isinstance(kind, Record):
+            places = offsets(kind.elements)[0]
+            return [
+                self._field(part, [raw[place : place + size_of(part)] for raw in raws])
+                for part, place in zip(kind.elements, places, strict=True)
+            ]
+        if numbers is not None and not is_number(castable(kind)):
+            return [_Column(self._texts(kind, _cut(kind, raws)), False, _descending(numbers))]
+        if numbers is not None:
+            return [self._numbers(numbers)]
+        parts = _cut(kind, raws)
+        return [_Column(self._texts(kind, parts), False, key_order(kind, size_of(kind), parts))]
+
+    def _field(self, kind: Type, raws: Sequence[bytes]) -> _Column:
+        if isinstance(kind, Aggregate):
+            return self._numbers([_reduced_number(kind, raw) for raw in raws])
+        order = key_order(kind, size_of(kind), raws)
+        right = is_number(kind)
+        return _Column(self._texts(kind, raws), right, order[::-1] if right else order)
+
+    def _numbers(self, numbers: Sequence[int]) -> _Column:
+        show = json_int if self._values.style == "json" else str
+        return _Column([show(number) for number in numbers], True, _descending(numbers))
+
+
+def _cut(kind: Type, raws: Sequence[bytes]) -> list[bytes]:
+    return [raw[: size_of(kind)] for raw in raws]
+
+
+def _descending(numbers: Sequence[int]) -> list[int]:
+    return sorted(range(len(numbers)), key=lambda at: -numbers[at])
+
+
+# ---- Records of aggregations
+
+
+def reduce_records(kind: Record, raws: Sequence[bytes], slots: int) -> list[bytes]:
+    """Records of each CPU, one behind the other → one record over all, in the same layout."""
+    assert aggregates(kind)
+    places, size = offsets(kind.elements)
+    columns = []
+    for item, place in zip(kind.elements, places, strict=True):
+        assert isinstance(item, Aggregate)
+        length = size_of(item)
+        parts = [
+            b"".join(raw[slot * size + place : slot * size + place + length] for slot in range(slots))
+            for raw in raws
+        ]
+        columns.append(_reduce(item, parts, slots))
+    return [b"".join(row) for row in zip(*columns, strict=True)]
+
+
+def _reduce(kind: Aggregate, parts: Sequence[bytes], slots: int) -> list[bytes]:
+    code = int_code(64, kind.signed)
+    match kind.kind:
+        case "count" | "sum":
+            sums = wrapped([sum(row) for row in unpack(parts, code, slots)], kind.signed)
+            return [_bytes(value, kind.signed) for value in sums]
+        case "min" | "max":
+            pick = min if kind.kind == "min" else max
+            rows = [_set(row) for row in unpack(parts, code + "Q", slots)]
+            return [_bytes(pick(row, default=0), kind.signed) + _bytes(int(bool(row))) for row in rows]
+    pairs = [(sum(row[::2]), sum(row[1::2])) for row in unpack(parts, "Q" + code, slots)]
+    counts = wrapped([count for count, _ in pairs], False)
+    totals = wrapped([total for _, total in pairs], kind.signed)
+    return [_bytes(n) + _bytes(total, kind.signed) for n, total in zip(counts, totals, strict=True)]
+
+
+def _bytes(value: int, signed: bool = False) -> bytes:
+    return value.to_bytes(8, "little", signed=signed)
+
+
+def _set(row: tuple[int, ...]) -> list[int]:
+    return [value for value, is_set in zip(row[::2], row[1::2], strict=True) if is_set]
+
+
+def _reduced_number(kind: Aggregate, raw: bytes) -> int:
+    first = int.from_bytes(raw[:8], "little", signed=kind.signed and kind.kind != "avg")
+    if kind.kind != "avg":
+        return first
+    return average(first, int.from_bytes(raw[8:16], "little", signed=kind.signed))

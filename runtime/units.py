@@ -1,0 +1,91 @@
+"""Raw numbers → text in a unit, names of disks, names of the bits in a set of flags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+
+UNITS = {"us": 1_000, "ms": 1_000_000, "sec": 1_000_000_000, "kb": 1024}
+
+# include/uapi/linux/mount.h, mman-common.h, sched.h, fcntl.h
+_MOUNT = {
+    1: "MS_RDONLY", 2: "MS_NOSUID", 4: "MS_NODEV", 8: "MS_NOEXEC", 16: "MS_SYNCHRONOUS", 32: "MS_REMOUNT",
+    64: "MS_MANDLOCK", 128: "MS_DIRSYNC", 256: "MS_NOSYMFOLLOW", 1 << 10: "MS_NOATIME",
+    1 << 11: "MS_NODIRATIME", 1 << 12: "MS_BIND", 1 << 13: "MS_MOVE", 1 << 14: "MS_REC", 1 << 15: "MS_SILENT",
+    1 << 16: "MS_POSIXACL", 1 << 17: "MS_UNBINDABLE", 1 << 18: "MS_PRIVATE", 1 << 19: "MS_SLAVE",
+    1 << 20: "MS_SHARED", 1 << 21: "MS_RELATIME", 1 << 22: "MS_KERNMOUNT", 1 << 23: "MS_I_VERSION",
+    1 << 24: "MS_STRICTATIME", 1 << 25: "MS_LAZYTIME",
+}  # fmt: skip
+_CLONE = {
+    1 << 8: "CLONE_VM", 1 << 9: "CLONE_FS", 1 << 10: "CLONE_FILES", 1 << 11: "CLONE_SIGHAND",
+    1 << 12: "CLONE_PIDFD", 1 << 13: "CLONE_PTRACE", 1 << 14: "CLONE_VFORK", 1 << 15: "CLONE_PARENT",
+    1 << 16: "CLONE_THREAD", 1 << 17: "CLONE_NEWNS", 1 << 18: "CLONE_SYSVSEM", 1 << 19: "CLONE_SETTLS",
+    1 << 20: "CLONE_PARENT_SETTID", 1 << 21: "CLONE_CHILD_CLEARTID", 1 << 23: "CLONE_UNTRACED",
+    1 << 24: "CLONE_CHILD_SETTID", 1 << 25: "CLONE_NEWCGROUP", 1 << 26: "CLONE_NEWUTS",
+    1 << 27: "CLONE_NEWIPC", 1 << 28: "CLONE_NEWUSER", 1 << 29: "CLONE_NEWPID", 1 << 30: "CLONE_NEWNET",
+}  # fmt: skip
+_MMAP = {
+    1: "MAP_SHARED", 2: "MAP_PRIVATE", 0x10: "MAP_FIXED", 0x20: "MAP_ANONYMOUS", 0x100: "MAP_GROWSDOWN",
+    0x800: "MAP_DENYWRITE", 0x1000: "MAP_EXECUTABLE", 0x2000: "MAP_LOCKED", 0x4000: "MAP_NORESERVE",
+    0x8000: "MAP_POPULATE", 0x10000: "MAP_NONBLOCK", 0x20000: "MAP_STACK", 0x40000: "MAP_HUGETLB",
+    0x80000: "MAP_SYNC", 0x100000: "MAP_FIXED_NOREPLACE",
+}  # fmt: skip
+_OPEN_NAMES = (
+    "WRONLY", "RDWR", "CREAT", "EXCL", "NOCTTY", "TRUNC", "APPEND", "NONBLOCK", "ASYNC", "DIRECT",
+    "DIRECTORY", "NOFOLLOW", "NOATIME", "CLOEXEC", "PATH", "TMPFILE", "SYNC", "DSYNC",
+)  # fmt: skip
+_OPEN = {getattr(os, f"O_{name}"): f"O_{name}" for name in _OPEN_NAMES if hasattr(os, f"O_{name}")}
+_SETS: dict[str, tuple[dict[int, str], str]] = {
+    "open": (_OPEN, "O_RDONLY"),
+    "mount": (_MOUNT, "0x0"),
+    "umount": ({1: "MNT_FORCE", 2: "MNT_DETACH", 4: "MNT_EXPIRE", 8: "UMOUNT_NOFOLLOW"}, "0x0"),
+    "mmap": (_MMAP, "0x0"),
+    "prot": ({1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 8: "PROT_SEM"}, "PROT_NONE"),
+    "clone": (_CLONE, "0x0"),
+    "access": ({4: "R_OK", 2: "W_OK", 1: "X_OK"}, "F_OK"),
+}
+
+
+def flag_names(name: str) -> Callable[[int], str]:
+    """Number → the names of its bits; bits that have none together, in hexadecimal."""
+    names, nothing = _SETS[name]
+    widest_first = sorted(names.items(), key=lambda item: (-item[0].bit_count(), item[0]))
+
+    def show(value: int) -> str:
+        left, found = value & (1 << 64) - 1, []
+        for bits, text in widest_first:
+            if left & bits == bits:
+                left &= ~bits
+                found.append((bits, text))
+        if name == "open" and not value & 3:
+            found.append((0, nothing))
+        found.sort()
+        texts = [text for _, text in found] + ([f"0x{left:x}"] if left else [])
+        return "|".join(texts) or nothing
+
+    return show
+
+
+def unit_text(name: str, digits: int) -> Callable[[int], str]:
+    """Number → text in the unit: cut without digits, as integers are, else rounded."""
+    unit = UNITS[name]
+    if not digits:
+        return lambda value: str(value // unit if value >= 0 else -(-value // unit))
+    return lambda value: f"{value / unit:.{digits}f}"
+
+
+def unit_json(name: str) -> Callable[[int], str]:
+    """The same in JSON: a number in the unit, not rounded."""
+    unit = UNITS[name]
+    return lambda value: str(value // unit) if value % unit == 0 else repr(value / unit)
+
+
+@lru_cache(maxsize=1024)
+def diskname(device: int) -> str:
+    """The disk's name by the kernel's dev_t (12 bits of major number, 20 of minor); `8:0` for no disk."""
+    major, minor = device >> 20 & 0xFFF, device & 0xFFFFF
+    try:
+        return os.path.basename(os.readlink(f"/sys/dev/block/{major}:{minor}"))
+    except OSError:
+        return f"{major}:{minor}"

@@ -1,0 +1,159 @@
+"""A script's options: declarations that are wrong, words on the command line, the help made from them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
+from lang.diagnostics import Diagnostics, ScriptError
+from lang.fold import Constant
+from lang.options import check_options, values_for
+from lang.parser import parse
+from lang.source import Source
+
+SCRIPT = """#!/usr/bin/env ebt
+// Files opened, one line each.
+
+option pid: uint32 = 0  "-p" "--pid"  "trace this process only";
+option min_ms: uint64 = 10  "MIN_MS"  "report only what takes longer";
+option all: bool  "-a" "--all"  "sockets and pipes too";
+option quiet: bool = true  "-v" "--verbose";
+option unit: enum("us", "ms") = "ms"  "-u" "--unit" "unit of times";
+option name: string  "--name";
+option every: duration = 10ms "-i" "how often";
+option room: size = 64k "--room";
+option shift: int8 = -1 "-s";
+begin { print(opt.pid); }
+"""
+
+
+def values(*words: str) -> dict[str, Constant]:
+    script = parse(Source("t.ebt", SCRIPT))
+    return values_for(script.options, read_words(script, words).options)
+
+
+DEFAULTS: dict[str, Constant] = {
+    "pid": 0, "min_ms": 10, "all": False, "quiet": True, "unit": "ms", "name": "", "every": 10_000_000,
+    "room": 65536, "shift": -1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ("", {}),
+        ("-p 42", {"pid": 42}),
+        ("-p42", {"pid": 42}),
+        ("--pid=0x2a", {"pid": 42}),
+        ("--pid 1 --pid 2", {"pid": 2}),
+        ("-a 77", {"all": True, "min_ms": 77}),
+        ("-av", {"all": True, "quiet": False}),
+        ("-ap 3", {"all": True, "pid": 3}),
+        ("--all=false", {}),
+        ("-u us --name=x=y", {"unit": "us", "name": "x=y"}),
+        ("-i 1.5s --room 1.5M", {"every": 1_500_000_000, "room": 3 << 19}),
+        ("-s -8", {"shift": -8}),
+        ("-- 5", {"min_ms": 5}),
+        ("--name= 5", {"name": "", "min_ms": 5}),
+    ],
+)
+def test_words(words: str, changed: dict[str, Constant]) -> None:
+    assert values(*words.split()) == {**DEFAULTS, **changed}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--pidd 3", "unknown option '--pidd'; did you mean '--pid'?"),
+        ("-x", "unknown option '-x'; ebt's own options stand before the script, --help lists the script's"),
+        ("-p", "-p needs a value"),
+        ("--pid", "--pid needs a value"),
+        ("-p x", "-p: 'x' is no integer"),
+        ("-p 5000000000", "-p: 5000000000 is out of range: uint32 is 0 to 4294967295"),
+        ("-p -1", "-p: -1 is out of range: uint32 is 0 to 4294967295"),
+        ("-u s", "-u: 's' is none of us, ms"),
+        ("-i 10", "-i: '10' is no duration, such as 10ms or 1.5s"),
+        ("--room x", "--room: 'x' is no size, such as 4096, 64k or 1.5M"),
+        ("--all=perhaps", "--all: 'perhaps' is not true or false"),
+        ("1 2", "unexpected argument '2'"),
+        ("ten", "MIN_MS: 'ten' is no integer"),
+    ],
+)
+def test_wrong_words(words: str, message: str) -> None:
+    with pytest.raises(CommandLineError) as wrong:
+        values(*words.split())
+    assert str(wrong.value) == message
+
+
+def test_help() -> None:
+    script = parse(Source("t.ebt", SCRIPT))
+    with pytest.raises(HelpWanted):
+        read_words(script, ["-a", "--help"])
+    assert help_text(script, "t.ebt") == HELP
+
+
+HELP = """\
+usage: ebt t.ebt [options] [MIN_MS]
+
+Files opened, one line each.
+
+arguments:
+  MIN_MS                report only what takes longer (default 10)
+
+options:
+  -p, --pid N           trace this process only
+  -a, --all             sockets and pipes too
+  -v, --verbose
+  -u, --unit us|ms      unit of times (default ms)
+      --name TEXT
+  -i TIME               how often (default 10ms)
+      --room SIZE       (default 64k)
+  -s N                  (default -1)
+  -h, --help            this text
+"""
+
+
+def test_an_argument_without_a_default_is_required_and_more_words_are_parameters() -> None:
+    script = parse(Source("t", 'option n: uint8 "N" "how many"; begin { print($1); }'))
+    with pytest.raises(CommandLineError, match="missing argument N: how many"):
+        read_words(script, [])
+    given = read_words(script, ["3", "x"])
+    assert (given.options, given.parameters) == ({"n": 3}, ("x",))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ('option n: uint31 "-n";', "unknown type of an option: 'uint31'"),
+        ('option n: uint8 = 256 "-n";', "the default of 'n': 256 is out of range: uint8 is 0 to 255"),
+        ('option n: enum("a") = "b" "-n";', "the default of 'n': 'b' is none of a"),
+        ('option n: uint8 "-n"; option n: uint8 "-m";', "the option 'n' is declared twice"),
+        ('option n: uint8 "-n"; option m: uint8 "-n";', "the flag '-n' is declared twice"),
+        ('option n: uint8 "-name";', "'-name' is no flag"),
+        ("option n: uint8;", "the option 'n' has no flag"),
+        ('option n: bool "N";', "a bool is given by a flag, not by its position"),
+        ('option n: uint8 "N" "M";', "an option has flags or one upper-case name, and then one description"),
+    ],
+)
+def test_wrong_declarations(declaration: str, message: str) -> None:
+    found = Diagnostics()
+    with pytest.raises(ScriptError) as wrong:
+        check_options(parse(Source("t", declaration + " begin { }")).options, found)
+        found.raise_errors()
+    assert [item.message for item in wrong.value.diagnostics] == [message]
+
+
+def test_getopt() -> None:
+    text = 'begin { print((getopt("a", 3, "a number"), getopt("b"), getopt("c", "x"))); }'
+    script = parse(Source("t", text))
+    given = read_getopts(script, ["--a=-7", "word", "--b", "--c=y"])
+    assert (given.options, given.parameters) == ({"--a": -7, "--b": True, "--c": "y"}, ("word",))
+    for words, message in (
+        (["--d", "--e"], "unexpected program command line options: --d, --e\n"
+                         "HINT: expected program options: --a: --b: --c:"),
+        (["--help"], "HINT: expected program options:\n--a: a number\n--b: \n--c: "),
+        (["--a=x"], "program command line option --a invalid integer (value: x)"),
+    ):  # fmt: skip
+        with pytest.raises(CommandLineError) as wrong:
+            read_getopts(script, words)
+        assert str(wrong.value) == message
