@@ -90,7 +90,8 @@ def check(
     values = values_for(script.options, options or {})
     drafts = _expand(script, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
-    _require_probes(script, drafts, found)
+    wanted = [item for item in script.probes if not drops(item, parameters, values)]
+    _require_probes(script, wanted, drafts, found)
     declared = {option.name: option for option in script.options}
     checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
@@ -114,13 +115,15 @@ def check(
     )
 
 
-def _require_probes(script: ast.Script, drafts: list[_Draft], found: Diagnostics) -> None:
+def _require_probes(
+    script: ast.Script, wanted: list[ast.Probe], drafts: list[_Draft], found: Diagnostics
+) -> None:
     """Probes may be missing where the script says so, but not all: then nothing would ever happen."""
     present = [draft for draft in drafts if not draft.absent]
     if any(not BY_NAME[draft.targets[0].kind].special for draft in present):
         return
     asked = [
-        point for probe in script.probes for point in probe.attach_points
+        point for probe in wanted for point in probe.attach_points
         if not point.optional and point.provider.lower() not in _SPECIAL
     ]  # fmt: skip
     # A .bt script is checked all the same; running it is refused (ebt/run.py).
