@@ -59,7 +59,7 @@ class Typing(Protocol):
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a literal, a parameter or arithmetic on them; None for what is not constant."""
 
-    def map(self, node: ast.Expression) -> MapInfo | None:
+    def map(self, node: ast.Expression, absent: bool = False) -> MapInfo | None:
         """The map that the argument names as a whole; None, unreported, where it is no bare map."""
 
     def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:
@@ -152,7 +152,7 @@ def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: 
 
 def _print(typing: Typing, call: ast.Call) -> Type | None:
     first, *rest = call.arguments
-    info = typing.map(first)
+    info = typing.map(first, absent=True)
     if info is None:
         kind = typing.type(first)
         if isinstance(kind, Void):
@@ -176,7 +176,7 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
 
 
 def _whole_map(typing: Typing, call: ast.Call) -> Type | None:
-    if typing.map(call.arguments[0]) is None:
+    if typing.map(call.arguments[0], absent=True) is None:
         first = call.arguments[0]
         kind = typing.type(first)
         hint = (
