@@ -9,7 +9,7 @@ from codegen.names import identifier
 from lang import ast
 from lang.convert import value_type
 from lang.machine import Field
-from lang.types import Array, Pointer, Record, Str, Struct, Tuple, Type
+from lang.types import Array, Pointer, Record, Space, Str, Struct, Tuple, Type
 
 
 def place_of(f: Function, node: ast.Expression) -> Place | None:
@@ -25,9 +25,14 @@ def place_of(f: Function, node: ast.Expression) -> Place | None:
             pointer = f.evaluate(operand)
             kind = f.body.type(node)
             c_type = _pointer_to(f, kind)
-            assert isinstance(pointer.type, Pointer)
-            return Place(f"(*({c_type}){pointer.text})", kind, pointer.type.space)
+            space: Space = pointer.type.space if isinstance(pointer.type, Pointer) else default_space(f)
+            return Place(f"(*({c_type}){pointer.text})", kind, space)
     return None
+
+
+def default_space(f: Function) -> Space:
+    """Where an integer that is used as an address points: user memory in user probes."""
+    return "user" if f.target.kind in ("uprobe", "uretprobe") else "kernel"
 
 
 def _pointer_to(f: Function, kind: Type) -> str:
@@ -72,7 +77,8 @@ def member(f: Function, node: ast.Member) -> Value:
     if isinstance(base_type, Record):
         base = f.evaluate(node.base)
         kind = base_type.elements[base_type.names.index(node.name)]
-        return _within(f, f"(({f.program.types.name(base_type)} *){base.text})->{node.name}", kind)
+        c_type = f.program.types.name(base_type)
+        return _within(f, f"(({c_type} *){base.text})->{identifier(node.name)}", kind)
     place = _member_place(f, node)
     if place is None and f.target.kind == "sysret":
         item = next(item for item in f.target.fields or () if item.name == node.name)

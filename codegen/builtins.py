@@ -17,6 +17,7 @@ from lang.machine import Field
 from lang.types import Pointer, Stack, Symbol, Type, size_of
 
 BPF_F_USER_STACK = 1 << 8  # include/uapi/linux/bpf.h
+_X86_CS = 17 * 8  # offset of cs in struct pt_regs, arch/x86/include/uapi/asm/ptrace.h
 
 
 def read(f: Function, name: str, kind: Type) -> Value | None:
@@ -62,6 +63,13 @@ def _tid(f: Function, kind: Type) -> Value:
     return Value(f.shared("tid", "tid", "u32", f"(u32){_ids(f)}"), kind)
 
 
+def initial_id(f: Function, which: str) -> str:
+    """pid or tid in the initial pid namespace."""
+    if which == "pid":
+        return f.shared("initial_pid", "pid", "u32", f"{_ids(f)} >> 32")
+    return f.shared("initial_tid", "tid", "u32", f"(u32){_ids(f)}")
+
+
 def _uid_gid(f: Function) -> str:
     return f.shared("uid_gid", "uid_gid", "u64", "bpf_get_current_uid_gid()")
 
@@ -85,13 +93,24 @@ def _nsecs(f: Function, kind: Type) -> Value:
     return Value(now(f), kind)
 
 
+def _setting(f: Function) -> str:
+    """What user space knew at the start: a pointer that may be 0."""
+    name = f.program.settings()
+    slot = f.shared("slot of settings", "first", "u32", "0")
+    return f.shared("settings", "setting", "struct ebt_setting *", f"{name}.lookup(&{slot})")
+
+
+def software_tai(f: Function) -> str:
+    """The boot clock and the offset of TAI that user space measured at the start."""
+    setting = _setting(f)
+    return f.temporary("now", "u64", f"{now(f)} + ({setting} ? {setting}->tai_offset : 0)")
+
+
 def _elapsed(f: Function, kind: Type) -> Value:
     found = f.code.known("elapsed")
     if found is None:
-        name = f.program.settings()
         time = now(f)
-        slot = f.temporary("first", "u32", "0")
-        setting = f.temporary("setting", "struct ebt_setting *", f"{name}.lookup(&{slot})")
+        setting = _setting(f)
         found = f.temporary("elapsed", "u64", f"{setting} ? {time} - {setting}->start_ns : 0")
         f.code.learn("elapsed", found)
     return Value(found, kind)
@@ -117,6 +136,25 @@ def _func(f: Function, kind: Type) -> Value | None:
     return Value(f.shared("func", "function", "u64", "PT_REGS_IP(ctx)"), kind)
 
 
+def _username(f: Function, kind: Type) -> Value:
+    return Value(f"(u32){_uid_gid(f)}", kind)
+
+
+def _cpid(f: Function, kind: Type) -> Value:
+    setting = _setting(f)
+    return Value(f.shared("cpid", "cpid", "u64", f"{setting} ? {setting}->child_pid : 0"), kind)
+
+
+def _ctx(f: Function, kind: Type) -> Value:
+    return Value(f"(({f.program.types.name(kind)})ctx)", kind)
+
+
+def _usermode(f: Function, kind: Type) -> Value:
+    # The lowest bits of the code segment's selector are the privilege level: 3 is user mode.
+    text = f"(*(u64 *)((char *)ctx + {_X86_CS}) & 3) == 3"
+    return Value(f.shared("usermode", "usermode", "u8", text), kind)
+
+
 _SCALARS: dict[str, Callable[[Function, Type], Value | None]] = {
     "pid": _pid,
     "tid": _tid,
@@ -131,6 +169,13 @@ _SCALARS: dict[str, Callable[[Function, Type], Value | None]] = {
     "retval": _retval,
     "duration": _duration,
     "func": _func,
+    "username": _username,
+    "ncpus": lambda f, kind: Value(str(f.program.machine.cpus), kind),
+    "numaid": _simple("numaid", "u64", "bpf_get_numa_node_id()"),
+    "jiffies": lambda f, kind: Value(f.temporary("jiffies", "u64", "bpf_jiffies64()"), kind),
+    "cpid": _cpid,
+    "ctx": _ctx,
+    "usermode": _usermode,
 }
 
 
@@ -142,8 +187,15 @@ def _comm(f: Function, place: str, kind: Type) -> None:
 
 
 def _probe(f: Function, place: str, kind: Type) -> None:
-    label = f.target.label
+    store_label(f, place, f.target.label)
+
+
+def store_label(f: Function, place: str, label: str) -> None:
     f.code.line(f"__builtin_memcpy(&{place}, {c_string(label)}, {len(label.encode()) + 1});")
+
+
+def _probetype(f: Function, place: str, kind: Type) -> None:
+    store_label(f, place, f.target.kind)
 
 
 def write_stack(f: Function, place: str, kind: Stack) -> None:
@@ -177,6 +229,7 @@ def _user_func(f: Function, place: str, kind: Type) -> None:
 WRITERS: dict[str, Callable[[Function, str, Type], None]] = {
     "comm": _comm,
     "probe": _probe,
+    "probetype": _probetype,
     "kstack": _stack,
     "ustack": _stack,
     "func": _user_func,

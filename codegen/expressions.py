@@ -13,11 +13,17 @@ from codegen.pieces import address, member_names, move, number, store_text, text
 from lang import ast
 from lang.checked import VariableInfo
 from lang.convert import literal_type
-from lang.types import BOOL, UINT64, Record, Tuple, Type
+from lang.types import BOOL, UINT64, VOID, Record, Tuple, Type
 
 
 def evaluate(f: Function, node: ast.Expression) -> Value:
     """The value of an expression; statements that it needs are written before it."""
+    meaning = f.body.meanings.get(node)
+    if isinstance(meaning, ast.Block) and not meaning.has_value:
+        f.statement(meaning)
+        return Value("0", VOID)
+    if meaning is not None:
+        return evaluate(f, meaning)
     return _EVALUATE[type(node)](f, node)
 
 
@@ -26,6 +32,9 @@ def store(f: Function, place: str, kind: Type, node: ast.Expression) -> None:
     beyond a string's NUL: the caller decides."""
     while isinstance(node, ast.Group):
         node = node.inner
+    if node in f.body.meanings:
+        store(f, place, kind, f.body.meanings[node])
+        return
     if not is_memory(kind):
         f.code.line(f"{place} = {scalar(f, node)};")
         return
@@ -101,6 +110,9 @@ def _name(f: Function, node: ast.Name) -> Value:
         room = f.memory(node.name, kind)
         builtins.WRITERS[node.name](f, room, kind)
         return address(room, kind)
+    value = f.constant(node)
+    if isinstance(value, int):
+        return Value(number(value), kind)
     constant = f.program.machine.constant(node.name)
     if constant is None:
         raise f.bug(node, f"no lowering for '{node.name}'")
@@ -159,29 +171,18 @@ def _comptime(f: Function, node: ast.Comptime) -> Value:
 
 
 def _call(f: Function, node: ast.Call) -> Value:
+    value = f.constant(node)
+    if isinstance(value, int):
+        kind = f.body.type(node)
+        return Value(("true" if value else "false") if kind == BOOL else number(value), kind)
     if node.name in calls.VALUES:
         return calls.VALUES[node.name](f, node)
-    kind = f.body.types.get(node)
-    if node.name in calls.WRITERS and kind is not None:
+    if node.name in calls.WRITERS:
+        kind = f.body.type(node)
         room = f.memory(node.name, kind)
         calls.WRITERS[node.name](f, room, kind, node)
         return address(room, kind)
-    return (
-        _name(f, ast.Name(node.span, node.name)) if not node.arguments and kind is None else _builtin(f, node)
-    )
-
-
-def _builtin(f: Function, node: ast.Call) -> Value:
-    """`pid()`: a builtin that was written as a call."""
-    kind = f.body.type(node)
-    found = builtins.read(f, node.name, kind)
-    if found is not None:
-        return found
-    if node.name not in builtins.WRITERS:
-        raise f.bug(node, f"no lowering for {node.name}()")
-    room = f.memory(node.name, kind)
-    builtins.WRITERS[node.name](f, room, kind)
-    return address(room, kind)
+    raise f.bug(node, f"no lowering for {node.name}()")
 
 
 _EVALUATE: dict[type[ast.Node], Callable[[Function, Any], Value]] = {

@@ -20,6 +20,7 @@ from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
 MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
+MAX_MERGED_BYTES = 64  # what lies in neighbouring memsets without harm
 SYSCALL_RESULT = 16  # where struct syscall_trace_exit has `ret`, kernel/trace/trace.h
 
 
@@ -142,6 +143,9 @@ class Function:
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:
             self.code.line(f"__builtin_memset(&{place}, 0, {size});")
+            if size > MAX_MERGED_BYTES:
+                # clang makes one memset of neighbours, and may call a function for the sum.
+                self.code.line('asm volatile("" ::: "memory");')
         else:
             # Reading from address 0 fails, and the helper zeroes what it could not read.
             self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, (void *)0);")
@@ -201,7 +205,7 @@ class Function:
             # A char array: what follows its NUL is no part of the text, and must not become part of a key.
             self.read_string(room, str(min(size, size_of(kind))), f"&{place.text}", place.space)
         else:
-            self.code.line(f"{reader(place.space)}(&{room}, {size}, &{place.text});")
+            self.code.line(f"{reader(place.space)}(&{room}, {size}, {_address(place)});")
 
     def read_string(self, room: str, size: str, address: str, space: Space | str) -> None:
         """The string behind an address, with its NUL, into an lvalue of `size` bytes."""
@@ -296,6 +300,13 @@ class Function:
             "    if (!scratch)",
             f"        return {self.exit_value};",
         ]
+
+
+def _address(place: Place) -> str:
+    """Of a place. BCC would read a whole struct behind a pointer itself, where its name stood."""
+    if isinstance(place.type, Struct) and place.text.startswith("(*("):
+        return f"(void *){place.text[2:-1]}"
+    return f"&{place.text}"
 
 
 def reader(space: Space | str) -> str:

@@ -11,14 +11,14 @@ from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
 from codegen.program import RING, Program, place_of
-from codegen.statements import block, statement
+from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang import ast
 from lang.checked import Body, Checked, Target
 from lang.expand_syscall import ENTER, EXIT
-from lang.machine import Machine
+from lang.machine import Field, Machine
 from lang.probes import BY_NAME
-from lang.types import UINT32, VOID, Enum, Record, Tuple, Type
+from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
 DEFAULT_RING_BYTES = 16 << 20
@@ -87,6 +87,8 @@ def _lower_body(program: Program, body: Body) -> Function:
         _predicate(function)
     # The scratch area is looked up after the filters, unless these need it themselves.
     function.prologue_at = 0 if function.scratch else len(function.code.lines)
+    for info in body.hoisted:
+        declare(function, info)
     block(function, body.probe.body)
     return function
 
@@ -195,14 +197,20 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
     given = checked.settings
     ring = given.perf_rb_pages * PAGE if given.perf_rb_pages else DEFAULT_RING_BYTES
     ring = 1 << max(12, (ring - 1).bit_length())
-    enums = sorted({name for kind in _printed_types(program) for name in _enums(kind)})
+    structs: dict[int, tuple[Field, ...]] = {}
+    for kind in _printed_types(program):
+        _collect_structs(kind, machine, structs)
+    printed = [*_printed_types(program), *(item.type for fields in structs.values() for item in fields)]
+    enums = sorted({name for kind in printed for name in _enums(kind)})
     return Settings(
         ring_bytes=ring,
         print_maps_on_exit=given.print_maps_on_exit,
         truncation_trailer=given.str_trunc_trailer,
         missing_probes=given.missing_probes,
         license=given.license,
+        max_cat_bytes=given.max_cat_bytes,
         enums=tuple((name, _constants(machine, name)) for name in enums),
+        structs=tuple(structs.items()),
     )
 
 
@@ -213,12 +221,28 @@ def _printed_types(program: Program) -> list[Type]:
     return kinds
 
 
+def _collect_structs(kind: Type, machine: Machine, found: dict[int, tuple[Field, ...]]) -> None:
+    """The members of every struct that a value holds; what pointers point to is not printed."""
+    match kind:
+        case Struct() if kind.id not in found:
+            found[kind.id] = machine.fields(kind)
+            for item in found[kind.id]:
+                _collect_structs(item.type, machine, found)
+        case Array(of):
+            _collect_structs(of, machine, found)
+        case Tuple(elements) | Record(_, elements):
+            for element in elements:
+                _collect_structs(element, machine, found)
+
+
 def _enums(kind: Type) -> list[str]:
     match kind:
         case Enum(name):
             return [name]
         case Tuple(elements) | Record(_, elements):
             return [name for item in elements for name in _enums(item)]
+        case Array(of):
+            return _enums(of)
     return []
 
 

@@ -45,7 +45,8 @@ def _first(f: Function) -> str:
 
 def _key(f: Function, spec: Map, kind: Type, keys: tuple[ast.Expression, ...]) -> str:
     c_type = f.program.tables[spec.name].key
-    if not c_type.startswith("struct "):
+    if not c_type.startswith("struct ") or c_type.endswith("*"):
+        f.stack_used += 8
         return f.temporary("key", c_type, bare(f.evaluate(keys[0]).text))
     room = f.struct_memory("key", c_type, spec.key_size)
     parts = key_parts(kind)
@@ -139,6 +140,7 @@ def write_entry(f: Function, node: ast.Node, at: Entry, text: str) -> None:
             f.code.line(f"{found}->written = 1;")
         return
     c_type = f.program.types.name(at.kind)
+    f.stack_used += 8
     new = f.temporary("new", c_type, text)
     _update(f, node, at, f"&{new}")
 
@@ -191,9 +193,12 @@ def step_entry(f: Function, target: ast.Map | ast.MapEntry, operator: str, befor
     return Value(f"({old} {sign} 1)" if before else old, kind)
 
 
-def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> str:
-    """C expression: whether an entry was there and is deleted."""
+def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...], wanted: bool = True) -> str:
+    """Delete an entry. C expression, where it is wanted: whether it was there."""
     at = entry(f, name, keys)
+    if not at.scalar and not wanted:
+        f.code.line(f"{at.map.name}.delete({at.key});")
+        return "0"
     if not at.scalar:
         return f.temporary("deleted", "bool", f"{at.map.name}.delete({at.key}) == 0")
     found = _lookup(f, at)
@@ -219,6 +224,9 @@ def aggregate(
     kind = info.value
     assert isinstance(kind, Aggregate)
     value = _operand(f, call, kind)
+    if is_histogram(kind) and info.key is None:
+        _count_scalar_bucket(f, f.program.user_map(name)[0], kind, value)
+        return
     at = entry(f, name, keys)
     if is_histogram(kind):
         _count_bucket(f, node, at, kind, value)
@@ -232,6 +240,7 @@ def aggregate(
     with f.code.otherwise():
         c_type = f.program.tables[at.map.name].value
         fresh = f.names.fresh("new")
+        f.stack_used += 16
         f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
         _update(f, node, at, f"&{fresh}")
 
@@ -276,20 +285,24 @@ def _initial(kind: Aggregate, value: str) -> str:
     return f"{{ 1, {value} }}"
 
 
-def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
+def _bucket(f: Function, kind: Aggregate, value: str) -> str:
+    """C expression: the number of the bucket that a value falls into."""
     if kind.kind == "hist":
         f.program.helper("hist")
-        bucket = f"ebt_hist_bucket({value}, {kind.bits})"
-    else:
-        f.program.helper("lhist")
-        bucket = f"ebt_lhist_bucket({value}, {kind.low}, {kind.high}, {kind.step})"
-    if at.scalar:
-        slot = f.temporary("bucket", "u32", bucket)
-        found = f.temporary(_hint(at), "u64 *", f"{at.map.name}.lookup(&{slot})")
-        with f.code.block(f"if ({found})"):
-            f.code.line(f"*{found} += 1;")
-        return
-    f.code.line(f"{at.key[1:]}.bucket = {bucket};")
+        return f"ebt_hist_bucket({value}, {kind.bits})"
+    f.program.helper("lhist")
+    return f"ebt_lhist_bucket({value}, {kind.low}, {kind.high}, {kind.step})"
+
+
+def _count_scalar_bucket(f: Function, spec: Map, kind: Aggregate, value: str) -> None:
+    slot = f.temporary("bucket", "u32", _bucket(f, kind, value))
+    found = f.temporary(spec.script_name[1:] or "entry", "u64 *", f"{spec.name}.lookup(&{slot})")
+    with f.code.block(f"if ({found})"):
+        f.code.line(f"*{found} += 1;")
+
+
+def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
+    f.code.line(f"{at.key[1:]}.bucket = {_bucket(f, kind, value)};")
     found = _lookup(f, at)
     with f.code.block(f"if ({found})"):
         f.code.line(f"*{found} += 1;")

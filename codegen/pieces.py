@@ -6,7 +6,7 @@ import re
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
-from codegen.names import c_string
+from codegen.names import c_string, identifier
 from lang.convert import as_int
 from lang.types import Array, Int, Record, Str, Tuple, Type, size_of
 
@@ -97,4 +97,6 @@ def move(f: Function, place: str, kind: Type, value: Value) -> None:
 
 def member_names(kind: Tuple | Record) -> tuple[str, ...]:
     """The C members of a tuple or record, in order."""
-    return kind.names if isinstance(kind, Record) else tuple(f"f{i}" for i in range(len(kind.elements)))
+    if isinstance(kind, Record):
+        return tuple(identifier(name) for name in kind.names)
+    return tuple(f"f{i}" for i in range(len(kind.elements)))

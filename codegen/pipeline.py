@@ -38,11 +38,12 @@ def compile_script(
     parameters: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
+    unsafe: bool = False,
 ) -> Compiled:
     """Compile a script for a machine. Raises ScriptError for what is wrong with the script here."""
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
     script = parse(source)
-    result = check(script, machine, parameters, environment, pid)
+    result = check(script, machine, parameters, environment, pid, unsafe)
     lowered = lower(result.checked, result.checked.machine)
     return Compiled(script, result.checked, lowered.plan, emit(lowered.unit), result.warnings)

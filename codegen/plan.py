@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lang.machine import Field
 from lang.types import Type
 
 ProgramKind = Literal[
@@ -23,7 +24,10 @@ ProgramKind = Literal[
     "perf_event",
     "special",
 ]
-Action = Literal["printf", "print_value", "print_map", "clear", "zero", "time", "exit"]
+Action = Literal[
+    "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
+    "errorf", "warnf",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ class EventField:
 class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
-    printf: `text` is the format. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
+    printf, cat, system, errorf, warnf: `text` is the format. join: {u32 count, char[16][1024]}, `text` stands
+    between them. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
     `div`. time: `text` is the strftime format. exit: one field, the code.
     """
 
@@ -155,17 +160,19 @@ class Settings:
     truncation_trailer: str = ".."
     missing_probes: Literal["error", "warn", "ignore"] = "error"
     license: str = "GPL"
+    max_cat_bytes: int = 10240
     enums: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = ()  # name → (value, constant)
+    structs: tuple[tuple[int, tuple[Field, ...]], ...] = ()  # id → members, of structs that are printed whole
 
 
 @dataclass(frozen=True)
 class Plan:
     """All that the runtime needs beside the C text.
 
-    `uses_start_time`: the map `ebt_settings` (array of one {u64 start_ns; u64 cpid}) must be filled before
-    the first program runs. `named` are the maps and callbacks that the C refers to by number, as
-    `bpf_pseudo_fd(1, 0xEB700000 + i)`. The C text itself says which script line each of its lines is from
-    (#line).
+    `uses_start_time`: the map `ebt_settings` (array of one {u64 start_ns; u64 cpid; u64 tai_offset}) must
+    be filled before the first program runs. `named` are the maps and callbacks that the C refers to by
+    number, as `bpf_pseudo_fd(1, 0xEB700000 + i)`. The C text itself says which script line each of
+    its lines is from (#line).
     """
 
     script: str

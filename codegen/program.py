@@ -34,6 +34,10 @@ _DECLARED = {
 }  # fmt: skip
 
 
+# helpers that go through a text byte by byte
+_OPAQUE = {"text_length", "find_text", "find_short_text", "same_text", "compare_bytes"}
+
+
 def place_of(span: Span) -> Place:
     line, column = span.source.position(span.start)
     return Place(span.source.name, line, column, span.source.line(line), len(span.text.split("\n")[0]))
@@ -59,6 +63,8 @@ class Program:
 
     def helper(self, name: str) -> None:
         """Have a helper function of templates/helpers/ in the C text."""
+        if name in _OPAQUE and "opaque" not in self.helpers:
+            self.helpers.append("opaque")
         if name not in self.helpers:
             self.helpers.append(name)
 
@@ -161,9 +167,9 @@ class Program:
         )
 
     def settings(self) -> str:
-        self.types.composite("ebt_setting", ["u64 start_ns;", "u64 child_pid;"])
+        self.types.composite("ebt_setting", ["u64 start_ns;", "u64 child_pid;", "u64 tai_offset;"])
         return self.internal(
-            SETTINGS, "array", "u32", "struct ebt_setting", (4, 16), 1, "what is known at start"
+            SETTINGS, "array", "u32", "struct ebt_setting", (4, 24), 1, "what is known at start"
         )
 
     # ---- Events

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen import flow
+from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
@@ -14,8 +15,11 @@ from codegen.operators import binary_as, condition
 from codegen.pieces import bare
 from lang import ast
 from lang.checked import VariableInfo
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.types import Aggregate, Pointer, Type, size_of
 
+MAX_LINES = 20_000  # of C in one program: clang takes seconds for these, and minutes for thrice as many
+ROOMY = 96  # bytes of stack below which nothing needs to be given back
 _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 
 
@@ -24,6 +28,8 @@ def block(f: Function, node: ast.Block) -> None:
     outer = dict(f.variables)
     for item in node.statements:
         statement(f, item)
+        if ast.ends_probe(item):
+            break
     f.variables = outer
 
 
@@ -33,7 +39,14 @@ def statement(f: Function, node: ast.Statement) -> None:
         f.code.at(node.span)
         f.code.line(f"// {comment(node.span.text)}")
         f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
+    start, used, learned, known = len(f.code.lines), f.stack_used, f.code.learned, dict(f.variables)
     _LOWER[type(node)](f, node)
+    private = f.code.learned == learned and f.variables == known
+    if isinstance(node, _COMPOUND) or not private or used < ROOMY or f.stack_used == used:
+        return
+    # What the statement put on the stack is of no use to the next one: its block gives it back.
+    f.code.enclose(start)
+    f.stack_used = used
 
 
 def _block(f: Function, node: ast.Block) -> None:
@@ -64,6 +77,9 @@ def _unroll(f: Function, node: ast.Unroll) -> None:
     count = f.constant(node.count)
     assert isinstance(count, int)
     for _ in range(count):
+        if len(f.code.lines) > MAX_LINES:
+            message = f"the program is too long: unrolled, it has more than {MAX_LINES} lines of C"
+            raise ScriptError([Diagnostic("error", node.span, message, ("unroll fewer times",))])
         with f.code.block(""):
             block(f, node.body)
 
@@ -113,6 +129,13 @@ def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> 
     f.code.forget(name)
 
 
+def declare(f: Function, info: VariableInfo) -> None:
+    """A variable of the whole body, zeroed."""
+    if info.type is None:
+        raise f.bug(f.body.probe, f"{info.name} has no type")
+    _declare(f, info, info.type, "0")
+
+
 def _declare(f: Function, info: VariableInfo, kind: Type, text: str) -> None:
     if is_memory(kind):
         f.variables[info] = f.memory(info.name[1:], kind)
@@ -137,6 +160,9 @@ def _discard(f: Function, node: ast.Discard | ast.Evaluate) -> None:
     step = node.value
     if isinstance(step, ast.Block):
         _block(f, step)
+        return
+    if isinstance(step, ast.Call) and step.name == "delete":
+        delete_unasked(f, step)
         return
     if isinstance(step, ast.StepBefore | ast.StepAfter) and isinstance(step.target, ast.Variable):
         name = f.variables[f.body.variables[step.target]]

@@ -23,6 +23,7 @@ class Code:
         self.lines: list[str] = []
         self._known: list[dict[object, str]] = [{}]
         self._fresh: set[int] = set()  # depths at which a loop begins
+        self.learned = 0  # how many values were ever learnt
         self._place: tuple[str, int] | None = None
 
     @property
@@ -67,6 +68,13 @@ class Code:
 
     def learn(self, key: object, text: str) -> None:
         self._known[-1][key] = text
+        self.learned += 1
+
+    def enclose(self, start: int) -> None:
+        """Put the lines from `start` on into a block of their own, so that their memory is given back."""
+        inner = [line if line.startswith("#") else INDENT + line for line in self.lines[start:]]
+        pad = INDENT * self.depth
+        self.lines[start:] = [pad + "{", *inner, pad + "}"]
 
     def forget(self, name: str) -> None:
         """Forget every value that was read through the C variable: it has changed."""

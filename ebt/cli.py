@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ebt import interrupts  # isort: split
+
 import os
 import signal
 import sys
@@ -45,6 +47,7 @@ options:
   --btf FILE       take types from this BTF or vmlinux file
   --no-feature A,B do without these kernel features
   --no-warnings    no warnings
+  --unsafe         let the script change the system: system(), signal(), override() …
   -h, --help       this text
   -V, --version    ebt's version
 
@@ -129,7 +132,7 @@ def _compile(options: Options, source: list[Source]) -> int:
     script, parameters = _script(options)
     source.append(script)
     machine = machine_for(options, loads=False)
-    compiled = compile_script(script, machine, parameters, dict(os.environ), options.pid)
+    compiled = compile_script(script, machine, parameters, dict(os.environ), options.pid, options.unsafe)
     for item in compiled.warnings if options.warnings else ():
         tell(item.render())
     if options.stage:
@@ -148,3 +151,6 @@ def _doctor(options: Options, source: list[Source]) -> int:
     if options.words:
         raise UsageError("doctor takes no arguments")
     return doctor()
+
+
+interrupts.loaded()

@@ -12,7 +12,7 @@ BUFFERINGS = ("line", "full", "none")
 _SHORT = "B:c:d:e:f:hlo:p:qvV"
 _LONG = [
     "help", "version", "dry-run", "no-warnings", "kernel=", "btf=", "list", "verbose", "quiet",
-    "output=", "format=", "pid=", "cmd=", "no-feature=", "verify-llvm-ir",
+    "output=", "format=", "pid=", "cmd=", "no-feature=", "verify-llvm-ir", "unsafe",
 ]  # fmt: skip
 _SAME = {
     "--help": "-h", "--version": "-V", "--list": "-l", "--verbose": "-v", "--quiet": "-q", "--output": "-o",
@@ -38,6 +38,7 @@ class Options:
     quiet: bool = False
     verbose: bool = False
     warnings: bool = True
+    unsafe: bool = False
     stage: str = ""
     dry_run: bool = False
     list: bool = False
@@ -95,6 +96,8 @@ def _apply(options: Options, flag: str, value: str) -> None:
             pass  # for bpftrace's own debugging: accepted, as scripts pass it
         case "--no-warnings":
             options.warnings = False
+        case "--unsafe":
+            options.unsafe = True
         case "-q":
             options.quiet = True
         case "-v":

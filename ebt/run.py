@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from codegen.pipeline import Compiled, compile_script
+from ebt import interrupts
 from ebt.failures import WRONG, tell
 from ebt.machines import choose_machine
 from ebt.options import Options, UsageError
@@ -37,10 +38,10 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
         return WRONG
     if options.pid and not os.path.isdir(f"/proc/{options.pid}"):
         raise UsageError(f"-p: there is no process {options.pid}")
-    with Compiler() as compiler:
+    with interrupts.fatal(), Compiler() as compiler:
         private_tracefs()
         machine = choose_machine(options, loads=True, privileged=True)
-        compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid)
+        compiled = compile_script(source, machine, parameters, dict(os.environ), options.pid, options.unsafe)
         _warn(compiled, options)
         if options.stage:
             show_stage(compiled, options.stage)
@@ -73,9 +74,9 @@ def _run(loaded: Loaded, compiled: Compiled, options: Options) -> int:
     writer: Writer
     out, messages = Output(out_fd, buffering), Output(2)
     if options.format == "json":
-        writer = JsonWriter(out, messages, quiet=options.quiet)
+        writer = JsonWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     else:
-        writer = TextWriter(out, messages, quiet=options.quiet)
+        writer = TextWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     if options.dry_run:
         return _dry_run(loaded, compiled, writer)
     child = _start_child(options.command) if options.command is not None else None

@@ -19,7 +19,7 @@ from pathlib import Path
 from kernel import bpfcall
 from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
-from kernel.perfcall import PERF_SOFTWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
+from kernel.perfcall import PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
 from kernel.privilege import capabilities, not_permitted
 from kernel.tracefs import find_tracefs
 from lang import cachefile
@@ -30,7 +30,7 @@ _PMU = "/sys/bus/event_source/devices"
 # Functions that are there to be probed, or at least hardly ever called.
 _QUIET_FUNCTIONS = ("bpf_fentry_test1", "vfs_create", "do_sys_openat2")
 _QUIET_TRACEPOINTS = ("sched/sched_process_exec", "sched/sched_switch")
-_BOOT_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 113, 195, 164, 181
+_BOOT_NS, _TAI_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 208, 113, 195, 164, 181
 
 
 class _Refused(Exception):
@@ -223,6 +223,17 @@ def _perf_event(_: object) -> None:
         _attach_event(program, perf_event_open(PERF_SOFTWARE, 0, frequency=1, cpu=_cpu()))
 
 
+def _hardware(_: object) -> None:
+    try:
+        event = perf_event_open(PERF_HARDWARE, 0, period=1_000_000, cpu=_cpu())
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+            raise _Refused("this machine offers no hardware counters") from error
+        raise
+    with _program("perf_event") as program:
+        _attach_event(program, event)
+
+
 def _ringbuf(_: object) -> None:
     os.close(bpfcall.map_create("ringbuf", 0, 0, os.sysconf("SC_PAGE_SIZE"), name="ebt_try"))
 
@@ -300,8 +311,10 @@ _TRIALS: dict[str, _Trial] = {
     "fentry": _fentry,
     "uprobe": _uprobe,
     "perf_event": _perf_event,
+    "hardware": _hardware,
     "ringbuf": _ringbuf,
     "boot_clock": _helper(_BOOT_NS),
+    "tai_clock": _helper(_TAI_NS),
     "probe_read_kernel": _helper(_READ_KERNEL),
     "percpu_lookup": _helper(_PERCPU_LOOKUP),
     "for_each_map_elem": _helper(_FOR_EACH),

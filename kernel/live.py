@@ -122,6 +122,11 @@ class LiveMachine(KernelMachine):
         """The names of the traceable functions."""
         return functions.traceable_functions(self._root, self.types)
 
+    @property
+    def knows_symbols(self) -> bool:
+        """Always; some may be hidden."""
+        return True
+
     @kept
     def symbol(self, name: str) -> int | None:
         """The address of a kernel symbol; None if unknown or hidden."""

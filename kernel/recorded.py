@@ -123,6 +123,11 @@ class RecordedMachine(KernelMachine):
         fields = (line.rsplit(";", 3) for line in body.split("\n") if line)
         return "\n".join("field:{};offset:{};size:{};signed:{};".format(*field) for field in fields)
 
+    @property
+    def knows_symbols(self) -> bool:
+        """Never."""
+        return False
+
     def symbol(self, name: str) -> int | None:
         """Always None: addresses change with each boot."""
         return None

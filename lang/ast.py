@@ -448,6 +448,13 @@ Statement = (
 )
 
 
+def ends_probe(node: Statement) -> bool:
+    """Whether what follows the statement in its block is never reached: `return`, `exit()`."""
+    if isinstance(node, Evaluate):
+        return isinstance(node.value, Call) and node.value.name == "exit"
+    return isinstance(node, Return)
+
+
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below one, in source order."""
     for item in fields(node):

@@ -7,10 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lang.checked import Target
+from lang.diagnostics import listed
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.settings import Settings
-from lang.types import INT64, UINT32, UINT64, Int, Pointer, Stack, Str, Struct, Symbol, Type, Void
+from lang.types import (
+    INT64,
+    UINT8,
+    UINT32,
+    UINT64,
+    Formatted,
+    Int,
+    Pointer,
+    Stack,
+    Str,
+    Struct,
+    Symbol,
+    Type,
+    Void,
+)  # fmt: skip
 
 REGISTER_ARGUMENTS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
@@ -64,6 +79,15 @@ def _probe(scene: Scene) -> Type | None:
     return Str(len(scene.target.label.encode()) + 1)
 
 
+def _probetype(scene: Scene) -> Type | None:
+    return Str(len(scene.target.kind) + 1)
+
+
+def _context(scene: Scene) -> Type | None:
+    registers = scene.machine.struct("struct", "pt_regs")
+    return Pointer(registers if isinstance(registers, Struct) else Void(), "kernel")
+
+
 def _argument(number: int, scene: Scene) -> Type | None:
     """A static probe's arguments have the sizes that its note says, all others are words."""
     if number < len(scene.target.operands):
@@ -80,9 +104,9 @@ def _retval(scene: Scene) -> Type | None:
     return scene.target.result
 
 
-_NUMBERED = ", ".join(f"{kind.name}s" for kind in KINDS if kind.numbered)
-_TIMED = ", ".join(kind.name for kind in KINDS if kind.entry)
-_RETURNING = ", ".join(kind.name for kind in KINDS if kind.retval)
+_NUMBERED = listed(kind.name for kind in KINDS if kind.numbered)
+_TIMED = listed(kind.name for kind in KINDS if kind.entry)
+_RETURNING = listed(kind.name for kind in KINDS if kind.retval)
 
 BUILTINS = {
     item.name: item
@@ -94,6 +118,21 @@ BUILTINS = {
         Builtin("comm", _fixed(Str(COMM_BYTES)), "name of the current thread"),
         Builtin("nsecs", _fixed(UINT64), "nanoseconds since boot, time asleep included"),
         Builtin("elapsed", _fixed(UINT64), "nanoseconds since the script started"),
+        Builtin("username", _fixed(Formatted("username", UINT32)), "name of the user"),
+        Builtin("cpid", _fixed(UINT64), "process id of -c's command; 0 without"),
+        Builtin("ncpus", _fixed(UINT64), "how many CPUs are possible"),
+        Builtin("numaid", _fixed(UINT64), "number of the current NUMA node"),
+        Builtin("jiffies", _fixed(UINT64), "ticks of the kernel's timer"),
+        Builtin("probetype", _probetype, "the kind of the probe"),
+        Builtin(
+            "ctx", _context, "the probe's registers: struct pt_regs *", lambda kind: kind.registers,
+            "the ctx builtin can not be used with '{kind}' probes",
+        ),
+        Builtin(
+            "usermode", _fixed(UINT8), "1 where user mode was interrupted (x86-64)",
+            lambda kind: kind.registers or kind.program == "perf_event",
+            "the usermode builtin can not be used with '{kind}' probes",
+        ),
         Builtin("cpu", _fixed(UINT64), "number of the current CPU"),
         Builtin("rand", _fixed(UINT32), "a random number"),
         Builtin("cgroup", _fixed(UINT64), "id of the current cgroup (version 2)"),

@@ -30,6 +30,9 @@ MAX_ROUNDS = 50
 _SPECIAL = {kind.name for kind in KINDS if kind.special}
 MAX_ENTRIES = 1 << 26
 MAX_KEY_BYTES = 8192  # what a key's memory in the scratch area may take; the kernel allows more
+# A hash map's key had to fit the BPF stack: MAX_BPF_STACK in kernel/bpf/hashtab.c, as in 5.10.
+MAX_OLD_KEY_BYTES = 512
+SHORT_STRINGS = 200  # two strings and some numbers fit such a key
 MAP_KINDS = {
     "hash": False, "lruhash": False, "percpuhash": True, "percpulruhash": True,
 }  # fmt: skip
@@ -44,6 +47,9 @@ class _Draft:
     types: dict[ast.Node, Type] = field(default_factory=dict)
     variables: dict[ast.Variable, VariableInfo] = field(default_factory=dict)
     declared: dict[ast.Node, VariableInfo] = field(default_factory=dict)
+    meanings: dict[ast.Node, ast.Expression] = field(default_factory=dict)
+    absent: bool = False  # none of its targets exists here: typed, but no part of the program
+    hoisted: dict[str, VariableInfo] = field(default_factory=dict)  # variables of the whole body
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,15 @@ def check(
     parameters: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     pid: int = 0,
+    unsafe: bool = False,
 ) -> Result:
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
-    settings = read_settings(script.config, environment or {}, found, script.span.source.name)
+    defaults = Settings() if machine.supports("big_keys").works else Settings(max_strlen=SHORT_STRINGS)
+    if script.span.source.name.endswith(".bt"):
+        # bpftrace until 0.23: a probe that is missing is told and left out.
+        defaults = replace(defaults, missing_probes="warn")
+    settings = replace(read_settings(script.config, environment or {}, found, defaults), unsafe=unsafe)
     if not script.probes:
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]
@@ -80,7 +91,18 @@ def check(
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
-    bodies = tuple(Body(item.probe, item.targets, item.types, item.variables) for item in drafts)
+    bodies = tuple(
+        Body(
+            item.probe,
+            item.targets,
+            item.types,
+            item.variables,
+            item.meanings,
+            tuple(info for info in item.hoisted.values() if info.type is not None),
+        )
+        for item in drafts
+        if not item.absent
+    )
     return Result(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid),
         found.warnings,
@@ -89,13 +111,14 @@ def check(
 
 def _require_probes(script: ast.Script, drafts: list[_Draft], found: Diagnostics) -> None:
     """Probes may be missing where the script says so, but not all: then nothing would ever happen."""
-    if any(not BY_NAME[draft.targets[0].kind].special for draft in drafts):
+    present = [draft for draft in drafts if not draft.absent]
+    if any(not BY_NAME[draft.targets[0].kind].special for draft in present):
         return
     asked = [
         point for probe in script.probes for point in probe.attach_points
         if not point.optional and point.provider.lower() not in _SPECIAL
     ]  # fmt: skip
-    if asked or not drafts:
+    if asked or not present:
         span = asked[0].span if asked else script.probes[0].span
         hints = tuple(item.message for item in found.warnings[:3])
         raise ScriptError([Diagnostic("error", span, "no probe of the script can be attached here", hints)])
@@ -128,8 +151,20 @@ def _expand(
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]
-        drafts += [_Draft(probe, group) for group in _split(probe, targets, machine)]
+        groups = _split(probe, targets, machine)
+        drafts += [_Draft(probe, group) for group in groups]
+        if not groups and not found.errors:
+            drafts += _absent(probe)
     return drafts
+
+
+def _absent(probe: ast.Probe) -> list[_Draft]:
+    """A probe that cannot be attached here, and may be missing: its body still says what the maps hold."""
+    kind = BY_NAME.get(probe.attach_points[0].provider.lower())
+    if kind is None:
+        return []
+    target = Target(kind.name, probe.attach_points[0].span.text, probe.attach_points[0].span)
+    return [_Draft(probe, (target,), absent=True)]
 
 
 def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tuple[Target, ...]]:
@@ -140,19 +175,23 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         if isinstance(node, ast.Member) and isinstance(node.base, ast.Name) and node.base.name == "args"
     )  # fmt: skip
     names = {node.name for node in nodes if isinstance(node, ast.Name | ast.Call)}
+    bases = {node.base for node in nodes if isinstance(node, ast.Member)}
+    whole = any(isinstance(node, ast.Name) and node.name == "args" and node not in bases for node in nodes)
     groups: dict[Any, list[Target]] = {}
     for target in targets:
-        if arguments or ("retval" in names and target.kind == "fexit"):
+        if arguments or whole or ("retval" in names and target.kind == "fexit"):
             target = _with_arguments(target, machine)
-        used = tuple(item for item in (target.fields or ()) if item.name in arguments)
+        used = tuple(item for item in (target.fields or ()) if whole or item.name in arguments)
         given = tuple(
-            (place, item) for place, item in enumerate(target.parameters or ()) if item.name in arguments
-        )  # fmt: skip
+            (place, item)
+            for place, item in enumerate(target.parameters or ())
+            if whole or item.name in arguments
+        )
         returns = "retval" in names and target.kind == "fexit"
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, len(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
-        label = target.label if "probe" in names or target.kind in ("begin", "end") else ""
+        label = target.label if {"probe", "probetype"} & names or target.kind in ("begin", "end") else ""
         groups.setdefault((target.kind, used, given, operands, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]
 
@@ -194,12 +233,13 @@ class _Checker(Statements):
             info.key = settle(info.key) if info.key is not None else None
             info.value = settle(info.value) if info.value is not None else None
         for draft in drafts:
-            for variable in draft.declared.values():
+            for variable in (*draft.declared.values(), *draft.hoisted.values()):
                 variable.type = settle(variable.type) if variable.type is not None else None
         self._grow_all(drafts)
         self.final = True
         for draft in drafts:
-            self._visit(draft)
+            if not draft.absent:
+                self._visit(draft)
         for info in self.maps.values():
             self._check_map(info)
 
@@ -215,7 +255,8 @@ class _Checker(Statements):
         self.found.raise_errors()
 
     def _visit(self, draft: _Draft) -> None:
-        self.enter(draft.targets[0], draft.types, draft.variables, draft.declared)
+        self.enter(draft.targets[0], draft.types, draft.variables, draft.declared, draft.meanings)
+        self.hoisted = draft.hoisted
         self.visit_body(draft.probe)
 
     def _check_map(self, info: MapInfo) -> None:
@@ -227,6 +268,7 @@ class _Checker(Statements):
         if info.kind and MAP_KINDS[info.kind] != isinstance(info.value, Aggregate):
             wanted = "percpuhash or percpulruhash" if isinstance(info.value, Aggregate) else "hash or lruhash"
             self.error(info.span, f"{info.name} holds {info.value}, which needs {wanted}, not {info.kind}")
-        if info.key is not None and size_of(info.key) > MAX_KEY_BYTES:
-            size = size_of(info.key)
-            self.error(info.span, f"the key of {info.name} has {size} bytes: the limit is {MAX_KEY_BYTES}")
+        limit = MAX_KEY_BYTES if self.machine.supports("big_keys").works else MAX_OLD_KEY_BYTES
+        if info.key is not None and size_of(info.key) > limit:
+            message = f"the key of {info.name} has {size_of(info.key)} bytes: the limit is {limit}"
+            self.error(info.span, message, "shorten its strings: config = { max_strlen = N }")

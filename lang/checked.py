@@ -77,6 +77,8 @@ class Body:
     targets: tuple[Target, ...]
     types: Mapping[ast.Node, Type]
     variables: Mapping[ast.Variable, VariableInfo]
+    meanings: Mapping[ast.Node, ast.Expression]  # of what is short for something else, such as ppid
+    hoisted: tuple[VariableInfo, ...] = ()  # variables of the whole body, as in scripts of before block scope
 
     def type(self, node: ast.Node) -> Type:
         return self.types[node]
@@ -92,7 +94,7 @@ class Checked:
     maps: Mapping[str, MapInfo]
     settings: Settings
     parameters: tuple[str, ...]
-    sizes: Mapping[ast.Node, int]  # of sizeof, offsetof, exists() and the side that ?? takes
+    sizes: Mapping[ast.Node, int]  # what is constant: sizeof, kaddr(), AF_INET …, the side that ?? takes
     pid: int  # of -p; 0 without
 
     def constant(self, node: ast.Expression) -> Constant | None:

@@ -118,11 +118,17 @@ class Diagnostics:
             raise ScriptError(self.errors)
 
 
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """A `did you mean` hint for a misspelled name, or nothing where no name is near."""
     from difflib import get_close_matches  # every start would pay for it
 
-    close = get_close_matches(name, list(known), n=3, cutoff=0.7)
+    close = get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.7)
     if not close:
         return ()
     return ("did you mean " + " or ".join(f"'{item}'" for item in close) + "?",)

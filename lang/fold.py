@@ -46,7 +46,7 @@ def fold(node: ast.Expression, parameters: tuple[str, ...], special: Special) ->
             return _fold_binary(first, operator, fold(right, parameters, special))
         case ast.Comptime(_, operand):
             return fold(operand, parameters, special)
-        case ast.SizeOf() | ast.OffsetOf() | ast.Call(_, "exists"):
+        case ast.SizeOf() | ast.OffsetOf() | ast.Call() | ast.Name():
             return special(node)
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
+from lang.constants import well_known
 from lang.convert import as_int, castable, is_flexible, literal_type, promote
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
@@ -18,7 +19,7 @@ from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple,
 MAX_CONSTANTS = 500
 
 _WRITTEN_DIFFERENTLY = {
-    "kretval": "retval", "probefunc": "func", "ppid": "curtask.real_parent.tgid", "cgroupid": "cgroup",
+    "kretval": "retval", "probefunc": "func",
 }  # fmt: skip
 
 
@@ -62,14 +63,18 @@ class Inference(Operators):
                 return None
             return builtin.type(self.scene)
         if name == "args":
-            if not self.refuse_args(node):
-                self.error(node, "args needs a name: args.NAME", *self.argument_hints())
-            return None
+            return None if self.refuse_args(node) else self.type(self._all_arguments(node))
         constant = self._machine_constant(name)
         if constant is not None:
             value, enum = constant
             return enum if enum.name else literal_type(value)
+        number = well_known(name)
+        if number is not None:
+            self.sizes[node] = number
+            return literal_type(number)
         function = FUNCTIONS.get(name)
+        if function is not None and function.bare:
+            return self.type(self.meanings.setdefault(node, ast.Call(node.span, name, ())))
         if function is not None:
             self.error(node, f"'{name}' is a function", f"usage: {function.usage}")
             return None
@@ -83,6 +88,17 @@ class Inference(Operators):
         self.error(node, f"unknown identifier: '{name}'", *hints)
         return None
 
+    def _all_arguments(self, node: ast.Name) -> ast.Expression:
+        """`args` as a whole: a record of all of them."""
+        target = self.scene.target
+        names = tuple(item.name for item in target.fields or target.parameters or ())
+        if node not in self.meanings:
+            members = tuple(
+                ast.Member(node.span, ast.Name(node.span, "args"), name, node.span) for name in names
+            )
+            self.meanings[node] = ast.Record(node.span, names, members)
+        return self.meanings[node]
+
     def _machine_constant(self, name: str) -> tuple[int, Enum] | None:
         """An enum constant of the kernel; a script that asks for very many names asks for nonsense."""
         if name not in self.constants and len(self.constants) < MAX_CONSTANTS:
@@ -91,7 +107,10 @@ class Inference(Operators):
 
     def _variable(self, node: ast.Variable) -> Type | None:
         info = self.lookup(node.name)
-        if info is None:
+        if info is None and node.span.source.name.endswith(".bt") and not self.final:
+            info = self.hoisted[node.name] = VariableInfo(node.name, node.span)
+            self.grew = True
+        if info is None or (node.name in self.hoisted and info.type is None and self.final):
             visible = [name for scope in self.scopes for name in scope]
             self.error(node, f"undefined or undeclared variable: {node.name}", *self.near(node.name, visible))
             return None
@@ -194,10 +213,10 @@ class Inference(Operators):
         return info
 
     def _call(self, node: ast.Call) -> Type | None:
+        if not node.arguments and (find_builtin(node.name) or node.name == "args"):
+            return self.type(self.meanings.setdefault(node, ast.Name(node.span, node.name)))
         function = FUNCTIONS.get(node.name)
         if function is None:
-            if not node.arguments and (find_builtin(node.name) or node.name == "args"):
-                return self._name(ast.Name(node.span, node.name))
             for item in node.arguments:
                 self.type(item)
             self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
@@ -208,4 +227,17 @@ class Inference(Operators):
         if wrong:
             self.error(node, wrong, f"usage: {function.usage}")
             return None
-        return function.result(self, node)
+        refused = function.refusal(self.scene)
+        if refused is not None:
+            self.error(node, refused, *(("run ebt with --unsafe",) if function.unsafe else ()))
+            return None
+        if function.meaning is not None:
+            meaning = self.meanings.get(node) or function.meaning(node)
+            self.meanings[node] = meaning
+            if isinstance(meaning, ast.Block) and not meaning.has_value:
+                return self.block(meaning)
+            return self.type(meaning)
+        kind = function.result(self, node)
+        if function.value is not None:
+            self.constant(node)
+        return kind

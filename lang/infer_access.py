@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from lang import ast
 from lang.convert import as_int, is_char_array, settle, value_type
+from lang.diagnostics import listed
 from lang.infer_base import InferenceBase
 from lang.machine import Field
 from lang.probes import KINDS
@@ -49,7 +50,7 @@ class Access(InferenceBase):
         kind = self.scene.kind
         if kind.args:
             return False
-        able = ", ".join(item.name for item in KINDS if item.args)
+        able = listed(item.name for item in KINDS if item.args)
         self.error(node, f"the args builtin can only be used with {able} probes ({kind.name} used here)")
         return True
 

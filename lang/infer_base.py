@@ -50,6 +50,8 @@ class InferenceBase:
         self.constants: dict[str, tuple[int, Enum] | None] = {}  # by name, as the machine answered
         self.written: dict[tuple[str, str], Type | None] = {}  # types by tag and name, likewise
         self.declared: dict[ast.Node, VariableInfo] = {}  # of the body: by the node that declares
+        self.meanings: dict[ast.Node, ast.Expression] = {}  # of the body: what a call is short for
+        self.hoisted: dict[str, VariableInfo] = {}  # of the body: see `lookup`
         self.scopes: list[dict[str, VariableInfo]] = []
         self._scene: Scene | None = None
 
@@ -65,10 +67,12 @@ class InferenceBase:
         types: dict[ast.Node, Type],
         variables: dict[ast.Variable, VariableInfo],
         declared: dict[ast.Node, VariableInfo],
+        meanings: dict[ast.Node, ast.Expression],
     ) -> None:
         """Begin one body; its tables are kept from round to round by the driver."""
         self._scene = Scene(self.machine, self.settings, target)
         self.types, self.variables, self.declared, self.scopes = types, variables, declared, []
+        self.meanings = meanings
 
     def error(self, node: ast.Node | Span, message: str, *hints: str) -> None:
         """Report, if this is the last round."""
@@ -97,6 +101,14 @@ class InferenceBase:
 
     def special_constant(self, node: ast.Expression) -> Constant | None:
         """The value of sizeof, offsetof or exists(), if it is known yet."""
+        raise NotImplementedError
+
+    def exists(self, node: ast.Call) -> bool | None:
+        """Whether this kernel has what exists() asks for."""
+        raise NotImplementedError
+
+    def block(self, node: ast.Block) -> Type | None:
+        """Visit a block; the type of its value, void where it has none."""
         raise NotImplementedError
 
     def refuse_in_loop(self, node: ast.Node, name: str) -> bool:
@@ -171,8 +183,13 @@ class InferenceBase:
             info.key, self.grew = merged, True
 
     def lookup(self, name: str) -> VariableInfo | None:
-        """The variable of this name that is visible here."""
-        return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+        """The variable of this name that is visible here.
+
+        Before bpftrace 0.22 a variable belonged to the whole body. In a .bt file one that is used outside of
+        the block that assigns it still does: it is found here once its use was seen.
+        """
+        found = next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+        return found if found is not None else self.hoisted.get(name)
 
 
 def _shown(key: Type | None) -> str:

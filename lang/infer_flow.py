@@ -9,6 +9,7 @@ from lang.convert import as_int, castable, is_flexible, promote
 from lang.diagnostics import Diagnostics
 from lang.expand import Expansion
 from lang.fold import Constant
+from lang.functions import FUNCTIONS
 from lang.infer import Inference
 from lang.probes import expand_attach_point
 from lang.types import (
@@ -31,10 +32,6 @@ class Flow(Inference):
 
     loops = 0  # how many loops are open whose body is a callback
     breakable = 0  # how many loops of any kind are open
-
-    def block(self, node: ast.Block) -> Type | None:
-        """Visit a block; the type of its value, void where it has none."""
-        raise NotImplementedError
 
     # ---- Values
 
@@ -79,15 +76,20 @@ class Flow(Inference):
     # ---- Compile-time questions
 
     def special_constant(self, node: ast.Expression) -> Constant | None:
-        """The value of sizeof, offsetof and exists(), if it is known yet."""
-        if isinstance(node, ast.Call) and node.name == "exists" and node not in self.sizes:
-            answer = self._exists(node)
+        """The value of sizeof, offsetof, a constant's name or a compile-time function, if known yet."""
+        if isinstance(node, ast.Call) and node not in self.sizes:
+            function = FUNCTIONS.get(node.name)
+            answer = None
+            if function is not None and function.value and function.count_error(len(node.arguments)) is None:
+                answer = function.value(self, node)
             if answer is None:
                 return None
+            assert isinstance(answer, int)
             self.sizes[node] = answer
         return self.sizes.get(node)
 
-    def _exists(self, node: ast.Call) -> bool | None:
+    def exists(self, node: ast.Call) -> bool | None:
+        """Whether this kernel has what the literal names; None for what is no literal."""
         text = self.constant(node.arguments[0]) if len(node.arguments) == 1 else None
         if not isinstance(text, str):
             return None

@@ -53,6 +53,8 @@ class Operators(Access):
     def _dereference(self, node: ast.Unary, kind: Type) -> Type | None:
         if isinstance(kind, Pointer) and not isinstance(kind.to, Void):
             return value_type(kind.to, kind.space)
+        if isinstance(kind, Int) and kind.bits == 64:
+            return UINT64  # an address without a type: kaddr("avenrun")
         hint = "cast it to a pointer first: *(uint32 *)…"
         self.error(node, f"an expression of type '{kind}' cannot be dereferenced", hint)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from lang import ast
@@ -47,6 +48,10 @@ class Statements(Flow):
             kind = self.type(last.value)
         elif last is not None:
             self.statement(last)
+        for item, following in pairwise(node.statements) if self.final else ():
+            if ast.ends_probe(item):
+                self.found.warn(following.span, "unreachable statement")
+                break
         self.scopes.pop()
         return kind
 
@@ -202,6 +207,11 @@ class Statements(Flow):
 
     def _map_value_of(self, node: ast.Expression) -> Type | None:
         value = self.type(node)
+        source = node.inner if isinstance(node, ast.Group) else node
+        if isinstance(source, ast.Map | ast.MapEntry):
+            name = source.name if isinstance(source, ast.Map) else source.map.name
+            info = self.maps.get(name)
+            value = info.value if info is not None and isinstance(info.value, Aggregate) else value
         if isinstance(value, Aggregate) and not isinstance(node, ast.Call):
             self.error(node, UNREADABLE.format(f"a {value}"), PRINT_IT)
             return None

@@ -131,7 +131,7 @@ class Machine(Protocol):
         """How many CPUs are possible: what per-CPU maps have copies for."""
 
     def supports(self, feature: str) -> Support:
-        """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock
+        """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock tai_clock
         probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run."""
 
     def tracepoints(self, category: str, name: str) -> tuple[tuple[str, str], ...]:
@@ -167,6 +167,10 @@ class Machine(Protocol):
 
     def constant(self, name: str) -> tuple[int, Enum] | None:
         """An enum constant by its own name."""
+
+    @property
+    def knows_symbols(self) -> bool:
+        """Whether `symbol` can know addresses; a recorded kernel cannot."""
 
     def symbol(self, name: str) -> int | None:
         """The address of a kernel symbol, for kaddr(); None if unknown or hidden."""

@@ -25,7 +25,7 @@ from lang.preprocess import Define, preprocess
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
 
-MAX_CHARACTERS = 64 << 10
+MAX_CHARACTERS = 48 << 10
 MAX_DEPTH = 200
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -266,6 +266,8 @@ class _Builder:
         return ast.Member(self.span(meta), items[0], str(items[2]), self.token_span(items[2]))
 
     def element(self, meta: Meta, items: list[Any]) -> ast.Element:
+        if isinstance(items[0], ast.Integer):
+            self.fail(self.span(meta), "there are no floating point numbers")
         return ast.Element(self.span(meta), items[0], self._integer(self.token_span(items[2]), items[2]))
 
     def name(self, meta: Meta, items: list[Token]) -> ast.Name:
@@ -316,6 +318,9 @@ class _Builder:
     def type(self, meta: Meta, items: list[Token]) -> ast.Type:
         tag = str(items[0]) if items[0].type in ("STRUCT", "UNION", "ENUM") else ""
         name, *rest = items[1:] if tag else items
+        for item in rest:
+            if item.type == "INTEGER" and not self._integer(self.token_span(item), item):
+                self.fail(self.token_span(item), "an array has at least one element")
         suffixes = tuple(
             0 if item.type == "STAR" else self._integer(self.token_span(item), item) for item in rest
         )

@@ -103,7 +103,11 @@ def _substitute(text: str, expansion: Expansion) -> str:
     def value(found: re.Match[str]) -> str:
         number = int(found[1])
         if 1 <= number <= len(expansion.parameters):
-            return expansion.parameters[number - 1]
+            given = expansion.parameters[number - 1]
+            if given.isascii() or given.encode("utf-8", "replace").decode() == given:
+                return given
+            expansion.error(f"positional parameter ${number} is not UTF-8")
+            return ""
         expansion.error(f"positional parameter ${number} was not given")
         return ""
 

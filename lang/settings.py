@@ -38,8 +38,11 @@ class Settings:
     cache_user_symbols: Literal["PER_PID", "PER_PROGRAM", "NONE"] = "PER_PID"
     str_trunc_trailer: str = ".."
     license: str = "GPL"
+    max_cat_bytes: int = 10240
+    unsafe: bool = False  # --unsafe: not for the script to say
 
 
+NAMES = tuple(field.name for field in fields(Settings) if field.name != "unsafe")
 CHOICES = {
     "stack_mode": ("bpftrace", "perf", "raw"),
     "missing_probes": ("error", "warn", "ignore"),
@@ -48,38 +51,35 @@ CHOICES = {
 }
 LIMITS = {
     "max_map_keys": (1, 1 << 26), "max_strlen": (4, 4096), "max_probes": (1, 1 << 20),
-    "perf_rb_pages": (1, 1 << 20), "on_stack_limit": (0, 256),
+    "perf_rb_pages": (1, 1 << 20), "on_stack_limit": (0, 256), "max_cat_bytes": (1, 1 << 20),
 }  # fmt: skip
 
 
 def read_settings(
-    config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics, script: str = ""
+    config: ast.Config | None, environment: Mapping[str, str], found: Diagnostics, defaults: Settings
 ) -> Settings:
-    """The script's settings; what is wrong in the block is reported at its place.
-
-    A `.bt` script may count on what bpftrace did until 0.23: a probe that is missing is told and left out.
-    """
-    settings = Settings(missing_probes="warn" if script.endswith(".bt") else "error")
+    """The script's settings, over the defaults; what is wrong in the block is reported at its place."""
+    settings = defaults
     for item in config.settings if config else ():
         name = _canonical(item.name)
         if name in WITHOUT_EFFECT:
             continue
-        if name not in {field.name for field in fields(Settings)}:
-            hints = nearest(name, [field.name for field in fields(Settings)])
+        if name not in NAMES:
+            hints = nearest(name, NAMES)
             found.error(item.span, f"{item.name}: not a known configuration option", *hints)
             continue
         try:
             settings = _with(settings, name, item.value)
         except ValueError as wrong:
             found.error(item.value_span, str(wrong))
-    for field in fields(Settings):
+    for name in NAMES:
         for prefix in ("BPFTRACE_", "EBT_"):
-            text = environment.get(prefix + field.name.upper())
+            text = environment.get(prefix + name.upper())
             if text is not None:
                 try:
-                    settings = _with(settings, field.name, text)
+                    settings = _with(settings, name, text)
                 except ValueError as wrong:
-                    raise ValueError(f"{prefix}{field.name.upper()}: {wrong}") from None
+                    raise ValueError(f"{prefix}{name.upper()}: {wrong}") from None
     return settings
 
 

@@ -9,15 +9,13 @@ from lang.source import Source, Span
 
 # Words that are no names: in a value they are mistakes, at a statement's start they say what was meant.
 NOT_YET = {
-    "while": "'while' loops are not supported", "for": "'for' loops are not supported",
-    "break": "'break' is not supported", "continue": "'continue' is not supported",
-    "macro": "macros are not supported", "fn": "functions are not supported",
-    "import": "imports are not supported", "typeof": "'typeof' is not supported",
-    "typeinfo": "'typeinfo' is not supported", "comptime": "'comptime' is not supported",
+    "fn": "functions are not supported", "import": "imports are not supported",
+    "typeinfo": "'typeinfo' is not supported",
 }  # fmt: skip
 RESERVED = {
-    *NOT_YET, "if", "else", "unroll", "return", "let", "sizeof", "offsetof", "true", "false", "config",
-    "struct", "union", "enum",
+    *NOT_YET,
+    "while", "for", "break", "continue", "macro", "typeof", "comptime", "if", "else", "unroll",
+    "return", "let", "sizeof", "offsetof", "true", "false", "config", "struct", "union", "enum",
 }  # fmt: skip
 _VALUE_STARTS = {"INTEGER", "STRING", "NAME", "VARIABLE", "MAP"}
 _TOKEN = re.compile(
@@ -28,7 +26,7 @@ _NAMED = {
     "LPAR": "'('", "__ANON_0": "'='", "NAME": "a name", "INTEGER": "a number", "VARIABLE": "a $variable",
     "MAP": "a @map", "STRING": "a string", "_PREDICATE_END": "'/' at the predicate's end",
 }  # fmt: skip
-_AFTER_PROBE = {"COLON", "COMMA", "LBRACE", "SLASH"}
+_AFTER_PROBE = {"COLON", "COMMA", "LBRACE", "SLASH", "OR", "QUESTION"}
 
 
 def explain(source: Source, start: int, expected: set[str]) -> Diagnostic:
@@ -57,8 +55,6 @@ def _lexical(before: str, seen: str, expected: set[str]) -> tuple[str, str] | No
         return "unterminated comment", "a comment ends with */"
     if seen == "'":
         return 'unexpected "\'"', 'strings are written with double quotes: "text"'
-    if seen == "#" and "PROVIDER" in expected:
-        return "C definitions are not supported", "types come from the kernel: write struct NAME"
     if seen and not seen.isprintable():
         return f"unexpected character U+{ord(seen[0]):04X}", ""
     return None
@@ -71,8 +67,6 @@ def _known_mistake(before: str, seen: str, expected: set[str]) -> tuple[str, str
         return "root-level let statements need to be map declarations, e.g. let @a = hash(2)", ""
     if word in NOT_YET and (expected != {"NAME"} or root):
         return NOT_YET[word], ""
-    if expected == _AFTER_PROBE and word in ("struct", "union", "enum"):
-        return "C definitions are not supported", f"types come from the kernel: write {word} NAME"
     if expected == _AFTER_PROBE and "/" in before.split()[-1:][0].split(":")[-1] and seen != "{":
         return f"expected '{{' before {_shown(seen)}", "a predicate stands after a space: probe /…/ { … }"
     if (
@@ -104,7 +98,8 @@ def _missing(before: str, seen: str, expected: set[str]) -> str:
         return f"expected ';' or an operator before {shown}"
     after_value = "PLUS" in expected
     wanted = [
-        text for name, text in _NAMED.items() if name in expected and not (after_value and name == "LPAR")
+        text for name, text in _NAMED.items()
+        if name in expected and not (after_value and name in ("LPAR", "__ANON_0"))
     ]
     if 1 <= len(wanted) <= 4:
         return f"expected {' or '.join(wanted)} before {shown}"

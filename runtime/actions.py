@@ -10,8 +10,9 @@ from functools import partial
 
 from codegen.plan import Event, Plan
 from lang.diagnostics import CompilerBug
-from lang.types import size_of
-from runtime.decode import RECORD_HEADER, Rows
+from lang.types import Array, size_of
+from runtime.commands import read_file, run_command
+from runtime.decode import RECORD_HEADER, Rows, stride_of
 from runtime.formatters import strftime_now
 from runtime.maps import Maps
 from runtime.printf import printf_rows, value_rows
@@ -29,6 +30,7 @@ class Actions:
         self._events = {event.site: event for event in plan.events}
         self._values, self._maps, self._writer = values, maps, writer
         self._handlers: dict[int, Handler] = {}
+        self._cat_bytes = plan.settings.max_cat_bytes
         self.exit_code: int | None = None
 
     @property
@@ -55,6 +57,10 @@ class Actions:
                 return partial(_print_rows, value_rows(event, self._values), self._writer.values)
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
+            case "cat" | "system" | "errorf" | "warnf":
+                return partial(_each, printf_rows(event, self._values), partial(self._told, event))
+            case "join":
+                return partial(self._join, event)
             case "clear":
                 return partial(_repeat, partial(self._maps.clear, event.map))
             case "zero":
@@ -69,6 +75,21 @@ class Actions:
         if dump is not None:
             self._writer.map(dump)
 
+    def _told(self, event: Event, text: str) -> None:
+        """What is done with the text of a format that is not simply printed."""
+        match event.action:
+            case "cat":
+                self._writer.text("cat", read_file(text, self._cat_bytes))
+            case "system":
+                self._writer.text("syscall", run_command(text))
+            case "errorf" | "warnf":
+                self._writer.message(event.action, text, event.place)
+
+    def _join(self, event: Event, data: memoryview, run: Run) -> None:
+        stride = stride_of(event.size)
+        for start in range(run.start, run.start + run.records * stride, stride):
+            self._writer.text("join", joined(event, data, start + RECORD_HEADER))
+
     def _exit(self, event: Event, data: memoryview, run: Run) -> None:
         if self.exit_code is None:
             self.exit_code = _number(event, data, run.start)
@@ -79,6 +100,21 @@ def _print_rows(rows: Rows, write: Callable[[list[str]], None], data: memoryview
         write([rows.one(data, run.start)])
     else:
         write(rows.many(data[run.start : run.end]))
+
+
+def _each(rows: Rows, act: Callable[[str], None], data: memoryview, run: Run) -> None:
+    for text in rows.many(data[run.start : run.end]):
+        act(text)
+
+
+def joined(event: Event, data: memoryview, at: int) -> str:
+    """The strings of join's record, `text` between them."""
+    count, texts = event.fields
+    size = size_of(texts.type.of) if isinstance(texts.type, Array) else 0
+    number = int.from_bytes(data[at + count.offset : at + count.offset + 4], "little")
+    first = at + texts.offset
+    parts = [bytes(data[start : start + size]) for start in range(first, first + number * size, size)]
+    return event.text.join([part.partition(b"\0")[0].decode("utf-8", "surrogateescape") for part in parts])
 
 
 def _repeat(action: Callable[[], None], _data: memoryview, run: Run) -> None:

@@ -12,13 +12,20 @@ from functools import lru_cache
 from typing import Any
 
 from lang.diagnostics import CompilerBug
+from lang.syscalls import syscall_names
 from runtime.decode import Cache
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
+_LAST_SIGNAL = 64
 _SECOND = 1_000_000_000
 _PARTS = re.compile(r"%(.)", re.DOTALL)
 _FRACTIONS = {"f": (6, 1_000), "k": (9, 1), "l": (3, 1_000_000)}
+
+
+def clock_offset(clock: str, other: str) -> int:
+    """Nanoseconds that one clock is ahead of another now."""
+    return time.clock_gettime_ns(_CLOCKS[clock]) - time.clock_gettime_ns(_CLOCKS[other])
 
 
 @lru_cache(maxsize=8)
@@ -104,12 +111,34 @@ def signame(number: int) -> str:
         return str(number)
 
 
+def strerror(number: int) -> str:
+    """The C library's text of an error, whatever its sign."""
+    number = abs(number)
+    return os.strerror(number) if number == 0 or number in errno.errorcode else "Unknown error"
+
+
+def signal_name(number: int) -> str:
+    """The C library's text of a signal."""
+    if not 0 <= number <= _LAST_SIGNAL:
+        return "N/A"
+    return (signal.strsignal(number) if number else None) or f"Unknown signal {number}"
+
+
+def syscall_name(number: int) -> str:
+    """The system call of this number on this architecture."""
+    names = syscall_names(os.uname().machine)
+    return (names[number] if 0 <= number < len(names) else "") or "unknown syscall"
+
+
 _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "username": username,
     "mac": mac,
     "mac_address": mac,
     "macaddr": mac,
     "errname": errname,
+    "strerror": strerror,
+    "signal_name": signal_name,
+    "syscall_name": syscall_name,
     "signame": signame,
 }
 

@@ -111,8 +111,10 @@ long get_task_stack(struct task_struct *task, void *buf, __u32 size, __u64 flags
 long d_path(struct path *path, char *buf, u32 sz) 147
 struct task_struct * get_current_task_btf(void) 158
 __u64 ktime_get_coarse_ns(void) 160
+long for_each_map_elem(void *map, void *callback_fn, void *callback_ctx, __u64 flags) 164
 u64 get_func_ip(void *ctx) 173
 u64 get_attach_cookie(void *ctx) 174
+u64 ktime_get_tai_ns(void) 208
 """
 
 _REGISTERS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from json.encoder import encode_basestring
 from typing import Literal
 
+from codegen.plan import Place
 from runtime.text import Dump, Output, Warn
 
 _ENTRIES = 1 << 14
@@ -24,8 +25,8 @@ class JsonWriter:
 
     json = True
 
-    def __init__(self, out: Output, messages: Output, *, quiet: bool = False) -> None:
-        self._out, self._messages, self._quiet = out, messages, quiet
+    def __init__(self, out: Output, messages: Output, *, quiet: bool = False, warnings: bool = True) -> None:
+        self._out, self._messages, self._quiet, self._warnings = out, messages, quiet, warnings
 
     def printf(self, texts: list[str]) -> None:
         self._out.write("".join([f'{{"type": "printf", "data": {quote(text)}}}\n' for text in texts]))
@@ -35,6 +36,11 @@ class JsonWriter:
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(f'{{"type": "{kind}", "data": {quote(text)}}}\n')
+
+    def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
+        if kind == "errorf" or self._warnings:
+            where = f'"filename": {quote(place.file)}, "line": {place.line}, "col": {place.column}'
+            self._out.write(f'{{"type": "{kind}", "msg": {quote(text)}, {where}}}\n')
 
     def map(self, dump: Dump) -> None:
         if not dump.entries:

@@ -19,6 +19,7 @@ from kernel import bpfcall
 from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attach import AttachError
+from runtime.formatters import clock_offset
 from runtime.losses import MAP as LOST
 from runtime.losses import Losses
 from runtime.maps import Access, Maps
@@ -106,7 +107,8 @@ class Session:
         self._loaded, self._plan, self._writer, self._access = loaded, plan, writer, access
         self._maps_by_name = {item.name: item for item in plan.maps}
         symbols = Symbolizer(kernel_symbol, user_symbol, self._frames)
-        values = Values(plan.settings, symbols, json=writer.json, struct_fields=struct_fields)
+        structs = struct_fields or dict(plan.settings.structs)
+        values = Values(plan.settings, symbols, json=writer.json, struct_fields=structs)
         self._maps = Maps(plan.maps, loaded.map_fd, access, cpus, values)
         self.actions = Actions(plan, values, self._maps, writer)
         self._ring = self._open_ring()
@@ -165,7 +167,8 @@ class Session:
     def _write_settings(self, cpid: int) -> None:
         if _SETTINGS in self._maps_by_name:
             start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), struct.pack("<QQ", start, cpid))
+            data = struct.pack("<QQq", start, cpid, clock_offset("sw_tai", "boot"))
+            self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), data)
 
     def _attach(self) -> None:
         """Attach and say so; begin's output comes after the banner."""

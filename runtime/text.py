@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from codegen.plan import Place
+
 Buffering = Literal["auto", "line", "full", "none"]
 DumpType = Literal["map", "hist", "stats"]
 _BLOCK = 64 << 10
@@ -56,6 +58,9 @@ class Writer(Protocol):
         """The texts of consecutive printed values."""
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None: ...
+
+    def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
+        """What the script itself calls an error or a warning."""
 
     def map(self, dump: Dump) -> None: ...
 
@@ -133,12 +138,12 @@ class Output:
 
 
 class TextWriter:
-    """bpftrace's text format. `quiet` leaves the banner away."""
+    """bpftrace's text format. `quiet` leaves the banner away, without `warnings` warnf() is silent."""
 
     json = False
 
-    def __init__(self, out: Output, messages: Output, *, quiet: bool = False) -> None:
-        self._out, self._messages, self._quiet = out, messages, quiet
+    def __init__(self, out: Output, messages: Output, *, quiet: bool = False, warnings: bool = True) -> None:
+        self._out, self._messages, self._quiet, self._warnings = out, messages, quiet, warnings
 
     def printf(self, texts: list[str]) -> None:
         self._out.write("".join(texts))
@@ -148,6 +153,10 @@ class TextWriter:
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(text if kind in ("time", "cat") else text + "\n")
+
+    def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
+        if kind == "errorf" or self._warnings:
+            self._tell(message_text(kind, text, place))
 
     def map(self, dump: Dump) -> None:
         if dump.scalar:
@@ -189,6 +198,12 @@ class TextWriter:
         """A message, after all output that came before it."""
         self._out.idle()
         self._messages.tell(text)
+
+
+def message_text(kind: Literal["errorf", "warnf"], text: str, place: Place) -> str:
+    """`file:line:first-last: ERROR: text`, as bpftrace has it."""
+    word = "ERROR" if kind == "errorf" else "WARNING"
+    return f"{place.file}:{place.line}:{place.column}-{place.column + place.width - 1}: {word}: {text}"
 
 
 def warning_text(warn: Warn) -> str:

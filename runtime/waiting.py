@@ -44,6 +44,8 @@ class Stops:
         with suppress(ValueError):  # not the main thread: then signals are the caller's business
             self._old_wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
             for number in _SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # nohup(1)
                 self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 

@@ -174,7 +174,7 @@ def test_strings(trace: Trace) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("limit", [8, 64, 200])
+@pytest.mark.parametrize("limit", [20, 64, 200])
 def test_the_longest_string(trace: Trace, limit: int) -> None:
     name, path = fresh(), "/" + "long/" * 60
     program = f"""

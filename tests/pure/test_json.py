@@ -91,8 +91,8 @@ def test_json_lines(action: Callable[[Writer], None], line: str) -> None:
 
 
 def test_json_warning() -> None:
-    full = Warn("x.ebt", 1, 9, "the map is full", "begin { @x[pid] = 1; }", 7)
-    out, _ = written(JsonWriter, lambda w: w.warning(full))
+    warn = Warn("x.ebt", 1, 9, "the map is full", "begin { @x[pid] = 1; }", 7)
+    out, _ = written(JsonWriter, lambda w: w.warning(warn))
     assert json.loads(out) == {
         "type": "runtime_error", "msg": "the map is full", "count": 1,
         "filename": "x.ebt", "line": 1, "col": 9,

@@ -1,0 +1,188 @@
+"""Statements that tell user space something → C: a record in the ring, filled in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from codegen.ctypes import is_memory
+from codegen.function import Function, Value, reader
+from codegen.names import c_string
+from codegen.pieces import bare
+from codegen.plan import Action
+from codegen.program import RING
+from lang import ast
+from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Type
+
+NOTHING = Value("0", VOID)
+JOIN_ARGUMENTS, JOIN_BYTES = 16, 1024  # bpftrace's limits
+
+
+def emit_event(
+    f: Function,
+    action: Action,
+    node: ast.Node,
+    values: tuple[ast.Expression, ...] = (),
+    text: str = "",
+    map_name: str = "",
+    top: int = 0,
+    div: int = 0,
+) -> None:
+    """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
+    kinds = tuple(_sent_type(f, item) for item in values)
+    # Scalars are evaluated before the record is reserved: what they need may leave the statement.
+    ready = [None if is_memory(kind) else f.evaluate(item) for item, kind in zip(values, kinds, strict=True)]
+    with _record(f, action, node, kinds, text, map_name, top, div) as record:
+        for number, (item, kind, value) in enumerate(zip(values, kinds, ready, strict=True)):
+            place = f"{record}->field{number}"
+            if value is None:
+                f.store(place, kind, item)
+            else:
+                f.code.line(f"{place} = {_outgoing(f, kind, value)};")
+
+
+@contextmanager
+def _record(
+    f: Function,
+    action: Action,
+    node: ast.Node,
+    kinds: tuple[Type, ...],
+    text: str = "",
+    map_name: str = "",
+    top: int = 0,
+    div: int = 0,
+) -> Iterator[str]:
+    """A record in the ring: inside the block its fields are filled, after it it is sent."""
+    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div)
+    record = f.names.fresh("event")
+    f.code.line(f"struct {struct} *{record} = {RING}.ringbuf_reserve(sizeof(*{record}));")
+    with f.code.block(f"if ({record})"):
+        f.code.line(f"{record}->site = {event.site};")
+        yield record
+        f.code.line(f"{RING}.ringbuf_submit({record}, 0);")
+    with f.code.otherwise():
+        f.code.line(f.lost_event())
+
+
+def _sent_type(f: Function, node: ast.Expression) -> Type:
+    value = f.constant(node)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return INT64 if value < 1 << 63 else UINT64
+    return f.body.type(node)
+
+
+def _outgoing(f: Function, kind: Type, value: Value) -> str:
+    if isinstance(kind, Pointer) and not isinstance(value.type, Pointer):
+        return f"({f.program.types.name(kind)}){value.text}"
+    return bare(value.text)
+
+
+def _formatted(action: Action) -> Callable[[Function, ast.Call], Value]:
+    """printf, and what else takes a format and its values."""
+
+    def lower(f: Function, node: ast.Call) -> Value:
+        text = f.constant(node.arguments[0])
+        assert isinstance(text, str)
+        emit_event(f, action, node, node.arguments[1:], text)
+        return NOTHING
+
+    return lower
+
+
+def _has_map(f: Function, node: ast.Map) -> bool:
+    """Whether any probe that is attached here has the map."""
+    info = f.program.checked.maps.get(node.name)
+    return info is not None and info.value is not None
+
+
+def _print(f: Function, node: ast.Call) -> Value:
+    first, *rest = node.arguments
+    if isinstance(first, ast.Map) and not _has_map(f, first):
+        return NOTHING
+    if isinstance(first, ast.Map):
+        top, div = (_literal(f, item) for item in (*rest, None, None)[:2])
+        emit_event(f, "print_map", node, (), "", f.program.user_map(first.name)[0].name, top, div)
+    else:
+        emit_event(f, "print_value", node, (first,))
+    return NOTHING
+
+
+def _literal(f: Function, node: ast.Expression | None) -> int:
+    value = f.constant(node) if node is not None else 0
+    assert isinstance(value, int)
+    return value
+
+
+def _map_action(action: Action) -> Callable[[Function, ast.Call], Value]:
+    def lower(f: Function, node: ast.Call) -> Value:
+        first = node.arguments[0]
+        assert isinstance(first, ast.Map)
+        if _has_map(f, first):
+            emit_event(f, action, node, (), "", f.program.user_map(first.name)[0].name)
+        return NOTHING
+
+    return lower
+
+
+def _time(f: Function, node: ast.Call) -> Value:
+    text = f.constant(node.arguments[0]) if node.arguments else "%H:%M:%S\n"
+    assert isinstance(text, str)
+    emit_event(f, "time", node, (), text)
+    return NOTHING
+
+
+def _exit(f: Function, node: ast.Call) -> Value:
+    emit_event(f, "exit", node, node.arguments or (ast.Integer(node.span, 0),))
+    f.leave()
+    return NOTHING
+
+
+def _join(f: Function, node: ast.Call) -> Value:
+    """{u32 count; char text[16][1024]}: what the pointers of an array that NULL ends point to."""
+    between = f.constant(node.arguments[1]) if len(node.arguments) == 2 else " "
+    assert isinstance(between, str)
+    source = f.evaluate(node.arguments[0])
+    space = source.type.space if isinstance(source.type, Pointer) else "kernel"
+    start = f.temporary("list", "u64", f"(u64){source.text}")
+    kinds = (UINT32, Array(Array(CHAR, JOIN_BYTES), JOIN_ARGUMENTS))
+    with _record(f, "join", node, kinds, between) as record:
+        f.code.line(f"{record}->field0 = 0;")
+        f.code.line("#pragma unroll")
+        with f.code.block(f"for (u32 i = 0; i < {JOIN_ARGUMENTS}; i++)"):
+            f.code.line("u64 text = 0;")
+            f.code.line(f"{reader(space)}(&text, sizeof(text), (void *)({start} + i * 8));")
+            f.code.line("if (!text)")
+            f.code.line("    break;")
+            f.code.line(f"{record}->field1[i][0] = 0;")
+            f.read_string(f"{record}->field1[i]", str(JOIN_BYTES), "text", space)
+            f.code.line(f"{record}->field0 = i + 1;")
+    return NOTHING
+
+
+def _debug(f: Function, node: ast.Call) -> Value:
+    """A line in the kernel's trace_pipe."""
+    text = f.constant(node.arguments[0])
+    assert isinstance(text, str)
+    values = [f.evaluate(item).text for item in node.arguments[1:]]
+    f.program.helper("trace_printk")
+    arguments = "".join(f", {value}" for value in values)
+    room = f.names.fresh("format")
+    f.code.line(f"char {room}[] = {c_string(text)};")
+    f.code.line(f"ebt_trace_printk({room}, sizeof({room}){arguments});")
+    return NOTHING
+
+
+EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
+    "printf": _formatted("printf"),
+    "errorf": _formatted("errorf"),
+    "warnf": _formatted("warnf"),
+    "cat": _formatted("cat"),
+    "system": _formatted("system"),
+    "print": _print,
+    "clear": _map_action("clear"),
+    "zero": _map_action("zero"),
+    "time": _time,
+    "exit": _exit,
+    "join": _join,
+    "debugf": _debug,
+}

@@ -1,0 +1,32 @@
+"""Imported first: an interrupt before the session runs ends the process, as it ends any program.
+
+A KeyboardInterrupt would leave a traceback of half an import, and one that is raised where Python ignores
+exceptions (a callback of the import system, say) would be lost.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_at_import = signal.getsignal(signal.SIGINT)
+if _at_import is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def loaded() -> None:
+    """All modules are there: whoever imported them has the handler back."""
+    signal.signal(signal.SIGINT, _at_import)
+
+
+@contextmanager
+def fatal() -> Iterator[None]:
+    """For the time of compiling and loading, when there is nothing to tidy up."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,92 @@
+// stacks.ebt for Linux 6.12.107+deb13-amd64 x86_64: BCC C written by ebt.
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+struct ebt_stack {
+    u64 id;
+    u32 frames;
+    u32 pid;
+};
+
+struct at__key {
+    struct ebt_stack key0;
+    struct ebt_stack key1;
+    char key2[16];
+};
+
+struct ebt_frames {
+    u64 address[127];
+};
+
+struct on_profile_hz_99_scratch {
+    struct ebt_frames frames __attribute__((aligned(8)));
+};
+
+struct ebt_scratch_area {
+    u64 words[127];
+};
+
+BPF_TABLE("percpu_hash", struct at__key, u64, at_, 4096);  // @[(kstack_bpftrace_127,ustack_bpftrace_3,string[16])]: count_t
+BPF_TABLE("hash", u64, struct ebt_frames, ebt_stacks, 8192);  // stacks by their hash
+BPF_TABLE("percpu_array", u32, u64, ebt_lost, 2);  // what was lost, and where
+BPF_TABLE("percpu_array", u32, struct ebt_scratch_area, ebt_scratch, 1);  // memory that is too much for the stack, one entry a program
+
+// Take a stack, keep its frames in ebt_stacks under their hash, and give the hash in its place.
+static __always_inline void ebt_take_stack(void *ctx, struct ebt_stack *out, struct ebt_frames *frames, u32 bytes, u64 flags)
+{
+    out->id = 0;
+    out->frames = 0;
+    out->pid = 0;
+    long got = bpf_get_stack(ctx, frames, bytes, flags);
+    if (got <= 0)
+        return;
+    u32 count = (u32)got / 8;
+    u64 hash = count;
+#pragma clang loop unroll(disable)
+    for (u32 i = 0; i < 127; i++) {
+        if (i >= count)
+            break;
+        hash = (hash ^ frames->address[i]) * 0x9e3779b97f4a7c15ULL;
+        hash ^= hash >> 29;
+    }
+    if (!ebt_stacks.lookup(&hash))
+        ebt_stacks.update(&hash, frames);
+    out->id = hash;
+    out->frames = count;
+}
+
+// Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
+static __always_inline void ebt_count_lost(u32 what)
+{
+    u64 *count = ebt_lost.lookup(&what);
+    if (count)
+        *count += 1;
+}
+
+// profile:hz:99
+int on_profile_hz_99(void *ctx)
+{
+    u32 slot = 0;
+    struct on_profile_hz_99_scratch *scratch = (struct on_profile_hz_99_scratch *)ebt_scratch.lookup(&slot);
+    if (!scratch)
+        return 0;
+#line 1 "stacks.ebt"
+    // @[kstack, ustack(3), comm] = count()
+    struct at__key key = {};
+    ebt_take_stack(ctx, &key.key0, &scratch->frames, 1016, 0);
+    ebt_take_stack(ctx, &key.key1, &scratch->frames, 24, 256);
+    key.key1.pid = bpf_get_current_pid_tgid() >> 32;
+    bpf_get_current_comm(&key.key2, 16);
+    u64 *entry = at_.lookup(&key);
+    if (entry) {
+        *entry += 1;
+    } else {
+        u64 new = 1;
+        if (at_.update(&key, &new) < 0) {
+            ebt_count_lost(1);
+        }
+    }
+    return 0;
+}
