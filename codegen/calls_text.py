@@ -7,6 +7,7 @@ from collections.abc import Callable
 from codegen.function import Function, Value
 from codegen.pieces import number
 from lang import ast
+from lang.functions_text import SHORT
 from lang.types import INT64, UINT64, Array, Pointer, Str, Type, size_of
 
 CONCATENATED = 1024  # bytes of str_concat's result
@@ -58,7 +59,7 @@ def _strstr(f: Function, node: ast.Call) -> Value:
     """The index of the first occurrence, or -1."""
     needle = f.constant(node.arguments[1])
     text = text_of(f, node.arguments[0])
-    if isinstance(needle, str) and len(needle.encode("utf-8", "surrogateescape")) <= 8:
+    if isinstance(needle, str) and len(needle.encode("utf-8", "surrogateescape")) <= SHORT:
         return _find_short(f, text, needle.encode("utf-8", "surrogateescape"))
     part = text_of(f, node.arguments[1])
     f.program.helper("find_text")
@@ -67,13 +68,16 @@ def _strstr(f: Function, node: ast.Call) -> Value:
 
 
 def _find_short(f: Function, text: Value, needle: bytes) -> Value:
-    """Up to 8 bytes are looked for as one number that slides over the text."""
+    """A short literal is looked for as up to four numbers that slide over the text."""
     if not needle:
         return Value("0", INT64)
     f.program.helper("find_short_text")
-    wanted, mask = int.from_bytes(needle, "big"), (1 << 8 * len(needle)) - 1
-    size = size_of(text.type)
-    found = f"ebt_find_short_text({text.text}, {size}, {wanted:#x}ULL, {mask:#x}ULL, {len(needle)})"
+    whole = int.from_bytes(needle, "big")
+    words = [f"{whole >> 64 * i & (1 << 64) - 1:#x}ULL" for i in range(4)]
+    mask = (1 << 8 * (len(needle) % 8)) - 1 if len(needle) % 8 else (1 << 64) - 1
+    name = f.names.fresh("wanted")
+    f.code.line(f"const u64 {name}[4] = {{{', '.join(words)}}};")
+    found = f"ebt_find_short_text({text.text}, {size_of(text.type)}, {name}, {mask:#x}ULL, {len(needle)})"
     return Value(f.temporary("at", "s64", found), INT64)
 
 

@@ -10,7 +10,7 @@ from codegen.events import NOTHING
 from codegen.function import Function, Value
 from lang import ast
 from lang.functions_system import signal_number
-from lang.functions_values import register
+from lang.registers import register
 from lang.types import BOOL, UINT64, Int
 
 KERNEL_CLOCKS = {

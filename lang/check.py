@@ -118,7 +118,8 @@ def _require_probes(script: ast.Script, drafts: list[_Draft], found: Diagnostics
         point for probe in script.probes for point in probe.attach_points
         if not point.optional and point.provider.lower() not in _SPECIAL
     ]  # fmt: skip
-    if asked or not present:
+    # A .bt script is checked all the same; running it is refused (ebt/run.py).
+    if not present or (asked and not script.span.source.name.endswith(".bt")):
         span = asked[0].span if asked else script.probes[0].span
         hints = tuple(item.message for item in found.warnings[:3])
         raise ScriptError([Diagnostic("error", span, "no probe of the script can be attached here", hints)])

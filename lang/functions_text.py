@@ -7,10 +7,12 @@ from collections.abc import Callable
 from lang import ast
 from lang.convert import is_char_array
 from lang.signature import Function, Typing, expect_literal, fixed
-from lang.types import BOOL, INT64, UINT64, Int, Pointer, Str, Type, size_of
+from lang.types import BOOL, INT64, UINT64, Array, Int, Pointer, Str, Type, size_of
 
 CONCATENATED = 1024
 MAX_COMPARED = 1024
+SHORT = 32  # bytes of a literal that is looked for without a loop in a loop
+MAX_SEARCH = 1024
 
 
 def is_text(kind: Type) -> bool:
@@ -57,6 +59,25 @@ def _memcmp(typing: Typing, call: ast.Call) -> Type | None:
     return INT64
 
 
+def _strstr(typing: Typing, call: ast.Call) -> Type | None:
+    """Two unknown strings take a loop in a loop, of which the verifier bears only so many rounds."""
+    _texts(typing, call, 2)
+    part = typing.constant(call.arguments[1])
+    if isinstance(part, str) and len(part.encode("utf-8", "surrogateescape")) <= SHORT:
+        return INT64
+    rounds = 1
+    for node in call.arguments:
+        kind = typing.type(node)
+        rounds *= size_of(kind) if isinstance(kind, Str | Array) else typing.scene.settings.max_strlen
+    if rounds > MAX_SEARCH:
+        typing.error(
+            call,
+            f"this search is too much for the kernel's verifier: {rounds} steps, the limit is {MAX_SEARCH}",
+            f"search for a literal of up to {SHORT} bytes, or in a shorter string: str(pointer, 64)",
+        )
+    return INT64
+
+
 def _contains(call: ast.Call) -> ast.Expression:
     """`strstr(text, part) >= 0`."""
     found = ast.Call(call.span, "strstr", call.arguments)
@@ -69,7 +90,7 @@ TEXT = (
     Function(
         "strncmp", 3, 3, _strncmp, "strncmp(text, text, length)", "0 if the starts are the same, else 1"
     ),
-    Function("strstr", 2, 2, _of_texts(2, INT64), "strstr(text, part)", "where the part is in it, or -1"),
+    Function("strstr", 2, 2, _strstr, "strstr(text, part)", "where the part is in it, or -1"),
     Function(
         "strcontains",
         2,

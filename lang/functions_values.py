@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lang import ast
 from lang.convert import as_int
 from lang.fold import Constant
+from lang.registers import REGISTERS, register
 from lang.signature import Function, Typing, expect_int, expect_text, fixed, visit_all
 from lang.types import (
     BOOL,
@@ -219,30 +220,11 @@ def _percpu_kaddr(typing: Typing, call: ast.Call) -> Type | None:
     return UINT64
 
 
-# as pt_regs of the kernel has them, arch/*/include/uapi/asm/ptrace.h, and their other names
-_X86_REGISTERS = "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss".split()
-_REGISTERS = {
-    "x86_64": {
-        **{name: name for name in _X86_REGISTERS},
-        "pc": "ip",
-    },
-    "aarch64": {
-        **{f"r{n}": f"regs[{n}]" for n in range(31)},
-        "sp": "sp", "pc": "pc", "ip": "pc", "pstate": "pstate",
-    },
-}
-
-
-def register(name: str, arch: str) -> str | None:
-    """The member of struct pt_regs that holds a register."""
-    return _REGISTERS.get(arch, {}).get(name)
-
-
 def _reg(typing: Typing, call: ast.Call) -> Type | None:
     text = expect_text(typing, call, 0, "the register's name")
     arch = typing.scene.machine.arch
     if text is not None and register(text, arch) is None:
-        known = " ".join(_REGISTERS.get(arch, {}))
+        known = " ".join(REGISTERS.get(arch, {}))
         typing.error(
             call.arguments[0], f"'{text}' is not a valid register on this architecture ({arch})", known
         )

@@ -343,3 +343,42 @@ def test_signal_by_name(ebt: Ebt) -> None:
     started = time.monotonic()
     result = ebt("-q", "--unsafe", "-e", program, "-c", "/bin/sleep 20")
     assert (result.rc, result.stderr) == (0, "") and time.monotonic() - started < 15
+
+
+def test_search_in_a_path(ebt: Ebt) -> None:
+    """What a loop goes through stays within the verifier's limits at the default max_strlen."""
+    program = """tracepoint:syscalls:sys_enter_openat /pid == cpid/ { $f = str(args.filename);
+        if (strcontains($f, "no_such_file_at_all_here")) {
+            @[strlen($f), strstr($f, "such_file_at")] = count(); }
+        if (strstr(str(args.filename, 64), comm) >= 0) { @own = count(); } }"""
+    path = "/tmp/no_such_file_at_all_here"
+    result = ebt("-q", "-e", program, "-c", " ".join(work(f"open={path}:3")), "-o", "/dev/stderr")
+    assert lines(result.stderr)[0] == f"@[{len(path)}, {path.index('such')}]: 3", result
+
+
+def test_search_that_is_too_much(ebt: Ebt) -> None:
+    result = ebt(
+        "-e", "tracepoint:syscalls:sys_enter_openat { $f = str(args.filename); print(strstr($f, comm)); }"
+    )
+    assert "too much for the kernel's verifier: 16384 steps" in result.stderr and result.rc == 1
+
+
+def test_registers(ebt: Ebt) -> None:
+    """On x86-64 the first argument of a function is in di, and a program's own code is user mode."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the names are x86-64's")
+    program = """uprobe:libc:toupper /pid == cpid/
+        { printf("%d %d %d %d ", reg("di"), ctx.di, usermode, reg("ip") == reg("pc"));
+          print(probetype); exit(); }"""
+    result = ebt("-q", "-e", program, "-c", " ".join(work("toupper=97:1")), "-o", "/dev/stderr")
+    assert lines(result.stderr) == ["97 97 1 1 uprobe"], result
+
+
+def test_write_user(ebt: Ebt) -> None:
+    """A read of a traced process finds other bytes than the file's."""
+    program = """tracepoint:syscalls:sys_enter_write /pid == cpid && args.fd == 1/
+        { print(write_user(args.buf, "EBT", 3)); }"""
+    result = ebt("-q", "--unsafe", "-e", program, "-c", "/bin/echo some bytes", "-o", "/dev/stderr")
+    if "probe_write_user" in result.stderr:
+        pytest.skip("this kernel refuses bpf_probe_write_user to tracepoints")
+    assert (result.stdout, lines(result.stderr)) == ("EBTe bytes\n", ["true"])

@@ -1,0 +1,21 @@
+"""Names of registers → the members of the kernel's struct pt_regs that hold them."""
+
+from __future__ import annotations
+
+# as pt_regs of the kernel has them, arch/*/include/uapi/asm/ptrace.h, and their other names
+_X86_REGISTERS = "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss".split()
+REGISTERS = {
+    "x86_64": {
+        **{name: name for name in _X86_REGISTERS},
+        "pc": "ip",
+    },
+    "aarch64": {
+        **{f"r{n}": f"regs[{n}]" for n in range(31)},
+        "sp": "sp", "pc": "pc", "ip": "pc", "pstate": "pstate",
+    },
+}
+
+
+def register(name: str, arch: str) -> str | None:
+    """The member of struct pt_regs that holds a register."""
+    return REGISTERS.get(arch, {}).get(name)
