@@ -89,16 +89,8 @@ def _formatted(action: Action) -> Callable[[Function, ast.Call], Value]:
     return lower
 
 
-def _has_map(f: Function, node: ast.Map) -> bool:
-    """Whether any probe that is attached here has the map."""
-    info = f.program.checked.maps.get(node.name)
-    return info is not None and info.value is not None
-
-
 def _print(f: Function, node: ast.Call) -> Value:
     first, *rest = node.arguments
-    if isinstance(first, ast.Map) and not _has_map(f, first):
-        return NOTHING
     if isinstance(first, ast.Map):
         top, div = (_literal(f, item) for item in (*rest, None, None)[:2])
         emit_event(f, "print_map", node, (), "", f.program.user_map(first.name)[0].name, top, div)
@@ -117,8 +109,7 @@ def _map_action(action: Action) -> Callable[[Function, ast.Call], Value]:
     def lower(f: Function, node: ast.Call) -> Value:
         first = node.arguments[0]
         assert isinstance(first, ast.Map)
-        if _has_map(f, first):
-            emit_event(f, action, node, (), "", f.program.user_map(first.name)[0].name)
+        emit_event(f, action, node, (), "", f.program.user_map(first.name)[0].name)
         return NOTHING
 
     return lower

@@ -87,7 +87,6 @@ def check(
     found.raise_errors()
     _require_probes(script, drafts, found)
     checker = _Checker(machine, settings, parameters, found)
-    checker.left_out = _left_out(script, drafts)
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
@@ -123,13 +122,6 @@ def _require_probes(script: ast.Script, drafts: list[_Draft], found: Diagnostics
         span = asked[0].span if asked else script.probes[0].span
         hints = tuple(item.message for item in found.warnings[:3])
         raise ScriptError([Diagnostic("error", span, "no probe of the script can be attached here", hints)])
-
-
-def _left_out(script: ast.Script, drafts: list[_Draft]) -> set[str]:
-    """The maps of probes that were left out: what prints or clears them elsewhere is no mistake."""
-    kept = {id(draft.probe) for draft in drafts}
-    missing = [probe for probe in script.probes if id(probe) not in kept]
-    return {node.name for probe in missing for node in ast.walk(probe) if isinstance(node, ast.Map)}
 
 
 def _unknown(node: ast.Expression) -> None:

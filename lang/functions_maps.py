@@ -15,7 +15,7 @@ MAX_LINEAR_BUCKETS = 1000
 
 
 def _whole_map(typing: Typing, call: ast.Call) -> Type | None:
-    if typing.map(call.arguments[0], absent=True) is None:
+    if typing.map(call.arguments[0]) is None:
         first = call.arguments[0]
         kind = typing.type(first)
         hint = (

@@ -53,7 +53,7 @@ def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: 
 
 def _print(typing: Typing, call: ast.Call) -> Type | None:
     first, *rest = call.arguments
-    info = typing.map(first, absent=True)
+    info = typing.map(first)
     if info is None:
         kind = typing.type(first)
         if isinstance(kind, Void):

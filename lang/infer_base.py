@@ -41,7 +41,6 @@ class InferenceBase:
         self.parameters = parameters
         self.maps: dict[str, MapInfo] = {}
         self.found = found
-        self.left_out: set[str] = set()  # maps of probes that this kernel lacks
         self.final = False  # the last round: reports on
         self.grew = False
         self.types: dict[ast.Node, Type] = {}
@@ -143,17 +142,12 @@ class InferenceBase:
             )
         return None
 
-    def map(self, node: ast.Expression, absent: bool = False) -> MapInfo | None:
-        """The map that an argument names as a whole; reports one that does not exist.
-
-        With `absent` it need not, if it is of a probe that was left out.
-        """
+    def map(self, node: ast.Expression) -> MapInfo | None:
+        """The map that an argument names as a whole; reports one that does not exist."""
         if not isinstance(node, ast.Map):
             return None
         info = self.maps.get(node.name)
         if info is None or not (info.written or info.kind):
-            if absent and node.name in self.left_out:
-                return MapInfo(node.name, node.span)
             hints = self.near(node.name, [name for name in self.maps if name != node.name])
             self.error(node, f"undefined map: {node.name}", *hints)
             return MapInfo(node.name, node.span)

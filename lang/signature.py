@@ -31,7 +31,7 @@ class Typing(Protocol):
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a literal, a parameter or arithmetic on them; None for what is not constant."""
 
-    def map(self, node: ast.Expression, absent: bool = False) -> MapInfo | None:
+    def map(self, node: ast.Expression) -> MapInfo | None:
         """The map that the argument names as a whole; None, unreported, where it is no bare map."""
 
     def key(self, node: ast.Node, info: MapInfo, keys: tuple[ast.Expression, ...]) -> None:

@@ -43,10 +43,10 @@ def test_what_is_set_wins(ebt: Ebt, tmp_path: Path, name: str) -> None:
 
 
 def test_the_map_of_a_missing_probe(ebt: Ebt, tmp_path: Path) -> None:
-    """What prints or clears it elsewhere is no mistake."""
+    """It has its type all the same: what prints or clears it elsewhere is no mistake."""
     text = "tracepoint:no:such { @gone = count(); } interval:ms:1 { print(@gone); clear(@gone); exit(); } "
     result = ebt(write(tmp_path, "x.bt", text))
-    assert (result.rc, result.stdout.strip()) == (0, ""), result
+    assert (result.rc, result.stdout.strip()) == (0, "@gone: 0"), result
     assert "undefined map: @other" in ebt(write(tmp_path, "y.bt", text + "end { print(@other); }")).stderr
 
 
