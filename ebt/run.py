@@ -15,7 +15,9 @@ from ebt.options import Options, UsageError
 from ebt.show import show_stage
 from kernel.ksyms import kernel_symbol
 from kernel.tracefs import private_tracefs
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine
+from lang.probes import BY_NAME
 from lang.source import Source
 from runtime.bpf import Compiler, user_symbol
 from runtime.jsonl import JsonWriter
@@ -46,12 +48,25 @@ def run_script(source: Source, parameters: tuple[str, ...], options: Options) ->
         if options.stage:
             show_stage(compiled, options.stage)
             return 0
+        _require_probes(compiled)
         front = time.monotonic()
         obj = compiler.compile(compiled.c, source.name, map_names=compiled.plan.named)
     with load(compiled.plan, obj, machine, compiled.c) as loaded:  # type: ignore[arg-type]
         if options.verbose:
             _tell_times(compiled, started, front)
         return _run(loaded, compiled, options)
+
+
+def _require_probes(compiled: Compiled) -> None:
+    """A .bt script may do without some of its probes; without any it would print nothing for ever."""
+    if any(program.kind != "special" for program in compiled.plan.programs):
+        return
+    for probe in compiled.script.probes:
+        for point in probe.attach_points:
+            kind = BY_NAME.get(point.provider.lower())
+            if not point.optional and kind is not None and not kind.special:
+                message = "no probe of the script can be attached here"
+                raise ScriptError([Diagnostic("error", point.span, message)])
 
 
 def _warn(compiled: Compiled, options: Options) -> None:
