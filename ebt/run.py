@@ -16,7 +16,10 @@ from ebt.request import Request
 from ebt.show import show_stage
 from kernel.ksyms import kernel_symbol
 from kernel.tracefs import private_tracefs
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine
+from lang.options import Given, values_for, wanted
+from lang.probes import BY_NAME
 from runtime.bpf import Compiler, user_symbol
 from runtime.jsonl import JsonWriter
 from runtime.load import Loaded, load
@@ -46,12 +49,26 @@ def run_script(request: Request, options: Options) -> int:
         if options.stage:
             show_stage(compiled, options.stage)
             return 0
+        _require_probes(compiled, request)
         front = time.monotonic()
         obj = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
     with load(compiled.plan, obj, machine, compiled.c) as loaded:  # type: ignore[arg-type]
         if options.verbose:
             _tell_times(compiled, started, front)
         return _run(loaded, compiled, options)
+
+
+def _require_probes(compiled: Compiled, request: Request) -> None:
+    """A .bt script may do without some of its probes; without any it would print nothing for ever."""
+    if any(program.kind != "special" for program in compiled.plan.programs):
+        return
+    values = values_for(compiled.script.options, request.options)
+    for probe in wanted(compiled.script, Given(request.parameters, values)):
+        for point in probe.attach_points:
+            kind = BY_NAME.get(point.provider.lower())
+            if not point.optional and kind is not None and not kind.special:
+                message = "no probe of the script can be attached here"
+                raise ScriptError([Diagnostic("error", point.span, message)])
 
 
 def compile_request(request: Request, options: Options) -> Compiled:

@@ -22,7 +22,7 @@ from lang.expand_syscall import syscall_fields
 from lang.fold import Constant, fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
-from lang.options import Given, check_options, drops, values_for
+from lang.options import Given, check_options, values_for, wanted
 from lang.probes import BY_NAME, KINDS, expand_attach_point
 from lang.settings import Settings, read_settings
 from lang.types import Type, size_of
@@ -88,10 +88,10 @@ def check(
     check_options(script.options, found)
     found.raise_errors()
     values = values_for(script.options, options or {})
-    drafts = _expand(script, machine, Given(parameters, values), settings, found, pid)
+    probes = wanted(script, Given(parameters, values))
+    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
-    wanted = [item for item in script.probes if not drops(item, parameters, values)]
-    _require_probes(script, wanted, drafts, found)
+    _require_probes(script, probes, drafts, found)
     declared = {option.name: option for option in script.options}
     checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
@@ -116,14 +116,14 @@ def check(
 
 
 def _require_probes(
-    script: ast.Script, wanted: list[ast.Probe], drafts: list[_Draft], found: Diagnostics
+    script: ast.Script, probes: list[ast.Probe], drafts: list[_Draft], found: Diagnostics
 ) -> None:
     """Probes may be missing where the script says so, but not all: then nothing would ever happen."""
     present = [draft for draft in drafts if not draft.absent]
     if any(not BY_NAME[draft.targets[0].kind].special for draft in present):
         return
     asked = [
-        point for probe in wanted for point in probe.attach_points
+        point for probe in probes for point in probe.attach_points
         if not point.optional and point.provider.lower() not in _SPECIAL
     ]  # fmt: skip
     # A .bt script is checked all the same; running it is refused (ebt/run.py).
@@ -138,7 +138,7 @@ def _unknown(node: ast.Expression) -> None:
 
 
 def _expand(
-    script: ast.Script,
+    probes: list[ast.Probe],
     machine: Machine,
     given: Given,
     settings: Settings,
@@ -147,11 +147,9 @@ def _expand(
 ) -> list[_Draft]:
     expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
     drafts = []
-    for probe in script.probes:
+    for probe in probes:
         if found.full:
             break
-        if drops(probe, given.parameters, given.options):
-            continue
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]

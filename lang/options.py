@@ -215,7 +215,12 @@ def getopt_calls(script: ast.Script) -> dict[str, tuple[Constant, str]]:
     return found
 
 
-def drops(probe: ast.Probe, parameters: tuple[str, ...], values: Mapping[str, Constant]) -> bool:
+def wanted(script: ast.Script, given: Given) -> list[ast.Probe]:
+    """The probes that no option switches off; `given` has the values of all options."""
+    return [probe for probe in script.probes if not _drops(probe, given.parameters, given.options)]
+
+
+def _drops(probe: ast.Probe, parameters: tuple[str, ...], values: Mapping[str, Constant]) -> bool:
     """Whether an option switches the probe off: its predicate is false, and not by a plain literal."""
     if probe.predicate is None:
         return False

@@ -135,7 +135,7 @@ def test_other_calls_are_not_saved(ebt: Ebt) -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("uprobe:libc:getenv { print(duration); }", "used with kretprobe, fexit, uretprobe, sysret"),
+        ("uprobe:libc:getenv { print(duration); }", "used with kretprobe, fexit, uretprobe and sysret"),
         ("uretprobe:libc:getenv { print(arg6); }", "arg6 is not in a register: there are arg0 to arg5"),
         ("uretprobe:libc:getenv { print(args.name); }", "args builtin can only be used with"),
         ("sysret:openat { print(args.filenam); }", "has no argument named 'filenam'"),

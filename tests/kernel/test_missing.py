@@ -42,6 +42,14 @@ def test_what_is_set_wins(ebt: Ebt, tmp_path: Path, name: str) -> None:
     assert "warning: tracepoint" in ebt(script, env={"BPFTRACE_MISSING_PROBES": "warn"}).stderr
 
 
+def test_the_map_of_a_missing_probe(ebt: Ebt, tmp_path: Path) -> None:
+    """It has its type all the same: what prints or clears it elsewhere is no mistake."""
+    text = "tracepoint:no:such { @gone = count(); } interval:ms:1 { print(@gone); clear(@gone); exit(); } "
+    result = ebt(write(tmp_path, "x.bt", text))
+    assert (result.rc, result.stdout.strip()) == (0, "@gone: 0"), result
+    assert "undefined map: @other" in ebt(write(tmp_path, "y.bt", text + "end { print(@other); }")).stderr
+
+
 def test_nothing_is_left(ebt: Ebt, tmp_path: Path) -> None:
     result = ebt(write(tmp_path, "x.bt", THERE + GONE))
     assert result.rc == 1 and "no probe of the script can be attached here" in result.stderr, result
