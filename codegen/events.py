@@ -184,6 +184,11 @@ def _debug(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
+def _checked(f: Function, node: ast.Call) -> Value:
+    """static_assert(): the checker has seen that it holds."""
+    return NOTHING
+
+
 EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "printf": _formatted("printf"),
     "errorf": _formatted("errorf"),
@@ -197,4 +202,5 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "exit": _exit,
     "join": _join,
     "debugf": _debug,
+    "static_assert": _checked,
 }

@@ -52,6 +52,11 @@ def test_statements_after_the_end_are_left_out() -> None:
     assert "return 0;\n    return 0;" not in text
 
 
+def test_what_was_checked_leaves_nothing() -> None:
+    text = compiled('begin { static_assert(sizeof(uint32) == 4, "four"); }')
+    assert "ringbuf_reserve" not in text and "assert" not in text
+
+
 def test_script_text_never_ends_a_comment() -> None:
     text = compiled('begin { print("*/ int x;\\\\"); /* a\n# 1 */ print("\\n#error"); }')
     assert "\n#error" not in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kernel.recorded import default_machine
+from lang.check import check
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
 from lang.diagnostics import Diagnostics, ScriptError
 from lang.fold import Constant
@@ -157,3 +159,13 @@ def test_getopt() -> None:
         with pytest.raises(CommandLineError) as wrong:
             read_getopts(script, words)
         assert str(wrong.value) == message
+
+
+SWITCHED = 'option t: bool "-t"; begin { print(1); } tracepoint:no:such / opt.t / { @ = count(); }'
+
+
+def test_a_probe_that_is_switched_off_need_not_exist() -> None:
+    result = check(parse(Source("t.ebt", SWITCHED)), default_machine())
+    assert [body.targets[0].kind for body in result.checked.bodies] == ["begin"]
+    with pytest.raises(ScriptError):
+        check(parse(Source("t.ebt", SWITCHED)), default_machine(), options={"t": True})
