@@ -14,9 +14,11 @@ from ebt.doctor import doctor
 from ebt.failures import WRONG, describe, tell
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options, read_options_before
-from ebt.request import ShowHelp, read_request
+from ebt.request import ShowHelp, read_request, read_script
 from ebt.run import compile_request, machine_for, run_script
 from ebt.show import show_stage
+from lang.canonical import canonical
+from lang.parser import parse_file
 from lang.source import Source
 
 VERSION = "0.1.0"
@@ -25,6 +27,7 @@ usage: ebt [options] FILE [parameters]
        ebt [options] -e 'PROGRAM' [parameters]
        ebt compile FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
        ebt check FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
+       ebt fmt FILE|-e 'PROGRAM'
        ebt doctor
        ebt -l [PATTERN]
 
@@ -140,6 +143,17 @@ def _check(words: list[str], sources: list[Source]) -> int:
     return 0
 
 
+def _format(words: list[str], sources: list[Source]) -> int:
+    """Print a script in its canonical form."""
+    options = read_options(words)
+    if options.help or (options.program is None and len(options.words) != 1):
+        raise UsageError("ebt fmt takes one script: ebt fmt FILE, or ebt fmt -e 'PROGRAM'")
+    name = options.words[0] if options.program is None else "stdin"
+    sources.append(Source(name, read_script(name) if options.program is None else options.program))
+    print(canonical(parse_file(sources[0])[0]), end="", flush=True)
+    return 0
+
+
 def _doctor(words: list[str], sources: list[Source]) -> int:
     options = read_options(words)
     if options.help:
@@ -152,6 +166,7 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
 _COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
+    "fmt": _format,
     "doctor": _doctor,
 }
 
