@@ -228,10 +228,6 @@ class Btf:
             if key == b"constant" or (record.name == name and _CLASSES.get(record.kind) == key):
                 yield number
 
-    def may_hold(self, name: str) -> bool:
-        """Whether the string section has this very name: a quick no for most."""
-        return holds_name(self.blob, name)
-
     def prefixed(self, prefix: str) -> list[str]:
         """All names in the strings that start with a prefix, in file order."""
         header, wanted, found = self.header, b"\0" + prefix.encode(), []

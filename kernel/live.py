@@ -132,10 +132,6 @@ class LiveMachine(KernelMachine):
         """The address of a kernel symbol; None if unknown or hidden."""
         return functions.symbol_address(name)
 
-    def btf_function_id(self, name: str, module: str = "") -> tuple[int, str] | None:
-        """(BTF id, the module whose BTF it counts in) of a function, to attach fentry and fexit to."""
-        return self.types.module_function_id(name, module)
-
     def pid_namespace(self) -> tuple[int, int] | None:
         """(device, inode) of our pid namespace, or None in the initial one."""
         try:

@@ -14,7 +14,7 @@ _SYS_PERF = 241 if os.uname().machine == "aarch64" else 298
 PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, PERF_BREAKPOINT = 0, 1, 2, 5
 _CLOEXEC = 8
 _DISABLED, _INHERIT, _FREQUENCY = 1 << 0, 1 << 1, 1 << 10
-_IOC_ENABLE, _IOC_DISABLE, _IOC_SET_BPF = 0x2400, 0x2401, 0x40042408
+_IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
 
 def perf_event_open(
@@ -44,11 +44,6 @@ def perf_attach(event_fd: int, prog_fd: int) -> None:
     """Run the program at each occurrence of the event, from now until the event is closed."""
     _ioctl(event_fd, _IOC_SET_BPF, prog_fd)
     _ioctl(event_fd, _IOC_ENABLE, 0)
-
-
-def perf_disable(event_fd: int) -> None:
-    """Stop the event without closing it."""
-    _ioctl(event_fd, _IOC_DISABLE, 0)
 
 
 def _ioctl(fd: int, request: int, argument: int) -> None:

@@ -235,11 +235,6 @@ class TypeTable:
         """The BTF id of a function of the core, as the bpf system call takes it."""
         return next(self.core.find("func", name), None) if self.core is not None else None
 
-    def module_function_id(self, name: str, module: str) -> tuple[int, str] | None:
-        """(BTF id, the module whose BTF it counts in, `vmlinux` for the core) of a function."""
-        found = self._find("func", name, module)
-        return (found[1], "vmlinux" if found[0] is self.core else found[0].name) if found else None
-
     def _function(self, holder: Btf, number: int) -> Function:
         record = holder.record(number)
         parameters, result = self._prototype(holder, record.size)

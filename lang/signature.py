@@ -139,14 +139,3 @@ def fixed(kind: Type) -> Callable[[Typing, ast.Call], Type | None]:
         return kind
 
     return rule
-
-
-def of_integers(kind: Type) -> Callable[[Typing, ast.Call], Type | None]:
-    """The rule of a function whose arguments are integers."""
-
-    def rule(typing: Typing, call: ast.Call) -> Type | None:
-        for node in call.arguments:
-            expect_int(typing, node, f"{call.name}(): the argument")
-        return kind
-
-    return rule
