@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from lang.records import dataclass, field
 
 STAGES = ("ast", "types", "plan", "codegen", "all")
 BUFFERINGS = ("line", "full", "none")

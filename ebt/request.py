@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ebt.imports import Imports
 from ebt.options import Options, UsageError, read_options, read_options_before
@@ -18,6 +17,7 @@ from lang.command_line import CommandLineError, HelpWanted, help_text, read_geto
 from lang.fold import Constant
 from lang.options import Given
 from lang.parser import parse
+from lang.records import dataclass, field
 from lang.source import Source
 
 MAX_SCRIPT_BYTES = 64 << 20

@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lang.records import dataclass
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_LAB = os.environ.get("EBT_LAB") == "1"
