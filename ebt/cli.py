@@ -34,7 +34,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
-- reads it from standard input. A bare word is a tool if there is one of that name, ./WORD is the file. Options
+- reads it from standard input. A bare word is a tool if one has that name, ./WORD is the file. Options
 behind a tool, or a script that declares options, are its own; those that it does not have may be ebt's.
 
 options:
