@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import resources
 
 from ebt.failures import WRONG, tell
 from lang.diagnostics import nearest
 from lang.page import read_page
+from lang.records import dataclass
 
 ENDING = ".ebt"
 _SHARED = "lib"  # what tools import: no tools

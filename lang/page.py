@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+
+from lang.records import dataclass
 
 _COMMENT = re.compile(
     r"(?:#![^\n]*\n|\s)*(?:/\*(?P<block>.*?)\*/|(?P<lines>(?:[ \t]*//[^\n]*(?:\n|\Z))+))", re.DOTALL
