@@ -8,7 +8,6 @@ once more and report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lang import ast
@@ -26,6 +25,7 @@ from lang.machine import Machine
 from lang.needs import needs_of
 from lang.options import Given, check_options, values_for, wanted
 from lang.probes import BY_NAME, KINDS, expand_attach_point, mechanism
+from lang.records import dataclass, field, replace
 from lang.settings import Settings, read_settings
 from lang.types import Type, size_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.checked import Target
@@ -12,6 +11,7 @@ from lang.diagnostics import Diagnostics, nearest
 from lang.literals import DURATIONS, parse_integer
 from lang.machine import Machine
 from lang.needs import NOTHING, Needs
+from lang.records import dataclass, field
 from lang.resolution import Candidate
 from lang.settings import Settings
 from lang.source import Span

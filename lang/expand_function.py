@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lang.calling import ARGUMENT_REGISTERS, context_words, words
 from lang.checked import Target
@@ -16,6 +15,7 @@ from lang.diagnostics import nearest
 from lang.expand import Expansion
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
+from lang.records import dataclass
 from lang.resolution import Candidate
 from lang.types import Struct, Void
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from lang import ast
+from lang.records import dataclass
 
 _ARGUMENT = re.compile(r"arg(\d+)")
 _REGISTERS = {"ctx", "func", "usermode"}  # builtins that only a saved set of registers can give

@@ -5,8 +5,7 @@ Plain values: the expanders make them, `ebt explain` and `-v` print them, nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lang.records import dataclass
 from lang.source import Span
 
 
