@@ -1,4 +1,4 @@
-"""kretprobe and fexit know their entry: recursion through an overlay, eight threads, by both mechanisms, each also in the other's place."""
+"""kretprobe and fexit know their entry, by either mechanism: recursion through an overlay, eight threads."""
 
 from __future__ import annotations
 
