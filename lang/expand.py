@@ -153,7 +153,7 @@ def function(kind: str, feature: str) -> Callable[[Expansion], list[Target]]:
         machine, span = expansion.machine, expansion.point.span
         module = expansion.parts[0] if len(expansion.parts) == 2 else ""
         name, offset = _function_offset(expansion, kind)
-        if expansion.unsupported(feature, f"{kind}s", *_nearest_tracepoints(machine, name)):
+        if expansion.unsupported(feature, f"{kind} probes", *_nearest_tracepoints(machine, name)):
             return []
         found = machine.functions(name, module)
         if not found:
@@ -234,7 +234,7 @@ def user(kind: str) -> Callable[[Expansion], list[Target]]:
             parts = (f"/proc/{expansion.pid}/exe", *parts)
         if len(parts) != 2 or not all(parts):
             return expansion.malformed(kind)
-        if expansion.unsupported("uprobe", f"{kind}s"):
+        if expansion.unsupported("uprobe", f"{kind} probes"):
             return []
         path = expansion.machine.binary(parts[0], expansion.pid)
         if path is None:
