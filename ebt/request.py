@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ebt.imports import Imports
 from ebt.options import Options, UsageError, read_options, read_options_before
+from kernel.resolve import resolve
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
 from lang.fold import Constant
@@ -70,7 +71,7 @@ def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, 
 def _given(script: Script, words: list[str]) -> Given:
     name = script.span.source.name
     try:
-        return read_words(script, words)
+        return read_words(script, words, resolve)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:
