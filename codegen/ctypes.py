@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from codegen.names import identifier
 from lang.diagnostics import CompilerBug
 from lang.machine import Field, Machine
+from lang.records import dataclass, field
 from lang.types import (
     Aggregate,
     Array,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.names import identifier
@@ -12,6 +10,7 @@ from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
 from lang import ast
 from lang.convert import aggregates, as_int, castable
+from lang.records import dataclass
 from lang.types import Aggregate, Array, Pointer, Record, Str, Tuple, Type, offsets, size_of
 
 MAP_FULL = "map full: can't update element, an update was lost"

@@ -6,8 +6,8 @@ Nodes compare by identity, so that side tables (types, variables) can be keyed b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
+from lang.records import dataclass, fields
 from lang.source import Span
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from lang import ast
 from lang.canonical_values import value_text
 from lang.comments import Comment, comments
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.records import dataclass, field
 from lang.source import Source
 
 INDENT = "    "

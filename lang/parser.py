@@ -7,7 +7,6 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from typing import Any, NoReturn
@@ -22,6 +21,7 @@ from lang.diagnostics import Diagnostic, Diagnostics, ScriptError
 from lang.literals import parse_integer, parse_string
 from lang.macros import expand_macros, merge
 from lang.preprocess import Define, preprocess
+from lang.records import replace
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED, explain
 from lang.transform import Additions

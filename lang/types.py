@@ -6,8 +6,9 @@ Sizes are bytes. Types are plain frozen data: they compare by value and go to JS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+from lang.records import dataclass, field, fields, is_dataclass
 
 Space = Literal["kernel", "user", "none"]
 AggregateKind = Literal["count", "sum", "min", "max", "avg", "stats", "hist", "lhist", "tseries"]

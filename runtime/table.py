@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from codegen.plan import Event, Map
 from lang.convert import aggregates, castable
+from lang.records import dataclass
 from lang.types import Aggregate, Record, Tuple, Type, offsets, size_of
 from runtime.decode import compile_rows
 from runtime.jsonl import quote

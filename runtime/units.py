@@ -45,10 +45,8 @@ _SETS: dict[str, tuple[dict[int, str], str]] = {
     "clone": (_CLONE, "0x0"),
     "access": ({4: "R_OK", 2: "W_OK", 1: "X_OK"}, "F_OK"),
 }
-# include/linux/blk_types.h: the operation in the low 8 bits, enum req_flag_bits above; the same from 5.10 to 7.2
-_REQUEST_OPS = {
-    0: "Read", 1: "Write", 2: "Flush", 3: "Discard", 5: "SecureErase", 9: "WriteZeros",
-}  # fmt: skip
+# include/linux/blk_types.h: the operation in the low 8 bits, enum req_flag_bits above
+_REQUEST_OPS = {0: "Read", 1: "Write", 2: "Flush", 3: "Discard", 5: "SecureErase", 9: "WriteZeros"}
 _REQUEST = {
     21: "NoWait", 20: "Background", 19: "ReadAhead", 18: "PreFlush", 17: "FUA", 16: "Integrity", 15: "Idle",
     14: "NoMerge", 13: "Priority", 12: "Metadata", 11: "Sync",
