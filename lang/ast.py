@@ -229,12 +229,20 @@ class Assign(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FieldAssign(Node):
-    """`@map[key].field = sum(value)`: a field of the record that is the entry's value."""
+    """`@map[key].field = sum(value)`: a field of the record that is the entry's value.
+
+    `@map[key].field += value` has the whole sum as its value, which then has the statement's span.
+    """
 
     target: Map | MapEntry
     field: str
     field_span: Span
     value: Expression
+
+    @property
+    def change(self) -> Binary | None:
+        """The sum of `+=` and its like."""
+        return self.value if isinstance(self.value, Binary) and self.value.span == self.span else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -196,6 +196,8 @@ def _simple(node: ast.Statement) -> str:
         case ast.Assign(_, target, value):
             return f"{value_text(target)} = {value_text(value)}"
         case ast.FieldAssign(_, target, name, _, value):
+            if isinstance(change := node.change, ast.Binary):
+                return f"{value_text(target)}.{name} {change.operator}= {value_text(change.right)}"
             return f"{value_text(target)}.{name} = {value_text(value)}"
         case ast.AssignBy(_, target, operator, value):
             return f"{value_text(target)} {operator}= {value_text(value)}"
