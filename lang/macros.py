@@ -38,6 +38,7 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
         options=first.options + second.options,
+        exclusions=first.exclusions + second.exclusions,
         functions=first.functions + second.functions,
     )
 
