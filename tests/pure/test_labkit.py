@@ -181,7 +181,7 @@ def test_sources_of_both_forms() -> None:
 
 def machine(tmp_path: Path) -> qemu.Machine:
     return qemu.Machine(
-        vmlinuz=tmp_path / "vmlinuz", initramfs=tmp_path / "initramfs", disk=tmp_path / "a,b",
+        vmlinuz=tmp_path / "vmlinuz", initramfs=tmp_path / "initramfs", disks=[tmp_path / "a,b"],
         shares={"root": Path("/"), "out": tmp_path}, console=tmp_path / "console",
         ports={"status": 7, "terminal": 9}, memory=512,
     )
