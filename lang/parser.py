@@ -78,6 +78,7 @@ class _Builder(Additions):
             tuple(item for item in items if isinstance(item, ast.Option)),
             tuple(item for item in items if isinstance(item, ast.Function)),
             tuple(item for item in items if isinstance(item, ast.Import)),
+            tuple(item for item in items if isinstance(item, ast.Exclusion)),
         )
 
     def _c_part(self, items: list[Any]) -> tuple[ast.CStruct | ast.CEnum, ...]:
@@ -253,9 +254,13 @@ class _Builder(Additions):
             hint = "'==' compares; only $variables and @maps can be assigned to"
             raise ScriptError([Diagnostic("error", node.span, message, (hint,))])
 
-    def assign_by(self, meta: Meta, items: list[Any]) -> ast.AssignBy:
-        self._refuse_target(items[0])
-        return ast.AssignBy(self.span(meta), items[0], str(items[1])[:-1], items[2])
+    def assign_by(self, meta: Meta, items: list[Any]) -> ast.AssignBy | ast.FieldAssign:
+        span, target, operator = self.span(meta), items[0], str(items[1])[:-1]
+        if isinstance(target, ast.Member) and isinstance(target.base, ast.Map | ast.MapEntry):
+            whole = ast.Binary(span, target, operator, items[2])
+            return ast.FieldAssign(span, target.base, target.name, target.name_span, whole)
+        self._refuse_target(target)
+        return ast.AssignBy(span, target, operator, items[2])
 
     def discard(self, meta: Meta, items: list[Any]) -> ast.Discard:
         if items[0] != "_":

@@ -190,6 +190,16 @@ class Aggregate:
         return f"{unsigned}{self.kind}_t"
 
 
+@dataclass(frozen=True)
+class Last:
+    """A plain field of a record that is kept for each CPU: {u64 when it was written; the value}."""
+
+    of: Type
+
+    def __str__(self) -> str:
+        return str(self.of)
+
+
 Type = (
     Void
     | Int
@@ -208,6 +218,7 @@ Type = (
     | Timestamp
     | Formatted
     | Aggregate
+    | Last
 )
 
 VOID = Void()
@@ -275,6 +286,8 @@ def _measure(kind: Type) -> tuple[int, int]:
             return _measure(of)
         case Aggregate(name):
             return (16 if name in ("min", "max", "avg", "stats") else 8), 8
+        case Last(of):
+            return 8 + -(-_measure(of)[0] // 8) * 8, 8
         case Void():
             return 0, 1
     raise TypeError(f"type without a layout: {kind!r}")
@@ -300,6 +313,7 @@ _BY_NAME: dict[str, Any] = {
         Timestamp,
         Formatted,
         Aggregate,
+        Last,
     )
 }
 
