@@ -92,7 +92,8 @@ def test_an_unknown_kernel_is_told_with_the_known_ones(capsys: pytest.CaptureFix
 
 def test_missing_packages() -> None:
     status = "busybox-static installed\nkmod config-files\nqemu-system-x86 installed\n"
-    assert host.missing_packages(status) == ["kmod"]
+    missing = [package for package in host.PACKAGES if package not in ("busybox-static", "qemu-system-x86")]
+    assert "kmod" in missing and host.missing_packages(status) == missing
     assert host.missing_packages("") == list(host.PACKAGES)
 
 
