@@ -130,8 +130,12 @@ def run(plan: Plan, sinks: Mapping[str, Sink], source: int | None = None) -> int
 
 def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Machine:
     """Write the files that a boot needs into the run's directory."""
-    own = {"EBT_LAB": "1", "EBT_LAB_KERNEL": plan.kernel, "EBT_LAB_DISK": "/dev/vda",
-           "EBT_LAB_OUT": "/run/ebt-lab/out"}
+    own = {
+        "EBT_LAB": "1",
+        "EBT_LAB_KERNEL": plan.kernel,
+        "EBT_LAB_DISK": "/dev/vda",
+        "EBT_LAB_OUT": "/run/ebt-lab/out",
+    }
     job = replace(plan.job, env={**plan.job.env, **own})
     modules = module_files(plan.entry.modules)
     settings = config(plan.kernel, plan.entry.release, list(modules), job, mark)
@@ -154,8 +158,12 @@ def _qemu(machine: Machine, log: Path) -> Iterator[None]:
     with log.open("wb") as file:
         # A session of its own: Ctrl-C is the lab's to handle.
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *qemu], pass_fds=list(machine.ports.values()),
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+            ["setpriv", "--pdeathsig", "KILL", "--", *qemu],
+            pass_fds=list(machine.ports.values()),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
         yield
@@ -167,8 +175,14 @@ def _qemu(machine: Machine, log: Path) -> Iterator[None]:
 class _Watch:
     """Moves bytes between a guest and its user until the guest has told its status, or cannot any more."""
 
-    def __init__(self, plan: Plan, logs: tuple[Path, Path], status: socket.socket,
-                 streams: dict[socket.socket, Stream], source: int | None):
+    def __init__(
+        self,
+        plan: Plan,
+        logs: tuple[Path, Path],
+        status: socket.socket,
+        streams: dict[socket.socket, Stream],
+        source: int | None,
+    ):
         self.plan = plan
         self.console, self.log = logs
         self.status = Status()

@@ -170,8 +170,12 @@ def test_sources_of_both_forms() -> None:
         "deb-src http://source.example/debian sid main\n"
     )
     sources = debian.sources_in_stanzas(textwrap.dedent(text)) + debian.sources_in_lines(lines)
-    first = Source("http://mirror.example/debian", ("bookworm", "bookworm-updates"), ("main", "contrib"),
-                   "/usr/share/keyrings/a.gpg")
+    first = Source(
+        "http://mirror.example/debian",
+        ("bookworm", "bookworm-updates"),
+        ("main", "contrib"),
+        "/usr/share/keyrings/a.gpg",
+    )
     other = Source("http://other.example/debian", ("trixie",), ("main",), "/b.gpg")
     assert debian.debian_mirrors(sources) == [first, other]
 
@@ -181,9 +185,13 @@ def test_sources_of_both_forms() -> None:
 
 def machine(tmp_path: Path) -> qemu.Machine:
     return qemu.Machine(
-        vmlinuz=tmp_path / "vmlinuz", initramfs=tmp_path / "initramfs", disk=tmp_path / "a,b",
-        shares={"root": Path("/"), "out": tmp_path}, console=tmp_path / "console",
-        ports={"status": 7, "terminal": 9}, memory=512,
+        vmlinuz=tmp_path / "vmlinuz",
+        initramfs=tmp_path / "initramfs",
+        disk=tmp_path / "a,b",
+        shares={"root": Path("/"), "out": tmp_path},
+        console=tmp_path / "console",
+        ports={"status": 7, "terminal": 9},
+        memory=512,
     )
 
 
