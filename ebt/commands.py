@@ -1,4 +1,4 @@
-"""The commands beside a run, as functions of their words: compile, check, fmt, list, doctor, help, version."""
+"""The commands beside a run, each a function of its words: compile, check, fmt, list, doctor, help …"""
 
 from __future__ import annotations
 
