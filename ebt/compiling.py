@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import Any, cast
 
 from codegen.pipeline import Compiled, compile_script
@@ -17,6 +18,7 @@ from ebt.request import Request, parse_request
 from ebt.run import NEEDS_ROOT, require_process
 from ebt.show import show_stage
 from kernel.mounts import private_tracefs
+from kernel.resolve import resolve
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
@@ -42,7 +44,8 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     Raises what ebt.failures describes, and About for words that ask for something else than a run.
     """
     started = time.monotonic()
-    options, request = parse_request(asked, sources)
+    named: list[tuple[str, str, int]] = []
+    options, request = parse_request(asked, sources, partial(_resolve_and_note, named))
     if options.help or options.version or options.list:
         raise About(options)
     _refuse(options)
@@ -60,8 +63,14 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in compiled.warnings)
     files = kept.stamps([*kept.imported(sources), *machine.files])
-    ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files)
+    ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
+
+
+def _resolve_and_note(named: list[tuple[str, str, int]], kind: str, text: str) -> int:
+    number = resolve(kind, text)
+    named.append((kind, text, number))
+    return number
 
 
 def _refuse(options: Options) -> None:
@@ -127,6 +136,14 @@ def machine_for(options: Options, *, loads: bool) -> Machine:
     return choose_machine(options, loads=loads, privileged=root)
 
 
+# What does not change while this boot lasts and its modules stay, which the cache's key names.
+_OF_THIS_BOOT = {
+    "arch", "constant", "cpus", "enum", "enum_values", "fields", "function", "functions", "knows_symbols",
+    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "title", "tracepoint",
+    "tracepoints", "typedef",
+}  # fmt: skip
+
+
 class Noting:
     """A machine that notes which files the compiler asked about: a program kept is good while they stay."""
 
@@ -141,6 +158,8 @@ class Noting:
         return cast(Machine, self)
 
     def __getattr__(self, name: str) -> Any:
+        if name not in _OF_THIS_BOOT:
+            self.lasting = False
         return getattr(self.machine, name)
 
     def binary(self, name: str, pid: int = 0) -> str | None:

@@ -18,6 +18,7 @@ from codegen.plan import Plan
 from ebt.asked import Asked
 from ebt.options import Options
 from kernel.mounts import boot_key
+from kernel.resolve import resolve
 from lang import cachefile
 from lang.records import dataclass
 from lang.source import Source
@@ -40,6 +41,7 @@ class Ready:
     code: bytes  # of runtime.object.Object
     warnings: tuple[str, ...] = ()
     files: tuple[tuple[str, tuple[int, ...]], ...] = ()  # what was read besides the script, and its `stamp`
+    named: tuple[tuple[str, str, int], ...] = ()  # kind, name and number of what options name on this system
 
     @property
     def object(self) -> Object:
@@ -65,9 +67,17 @@ def find(asked: Asked) -> Ready | None:
         KeyError,
     ):
         return None  # a checksum that holds over what another version wrote
-    if not isinstance(ready, Ready) or any(stamp(path) != seen for path, seen in ready.files):
-        return None
-    return ready
+    return ready if isinstance(ready, Ready) and _holds(ready) else None
+
+
+def _holds(ready: Ready) -> bool:
+    """Whether all that was read is still the same."""
+    if any(stamp(path) != seen for path, seen in ready.files):
+        return False
+    try:
+        return all(resolve(kind, name) == number for kind, name, number in ready.named)
+    except ValueError:
+        return False
 
 
 def keep(asked: Asked, ready: Ready) -> None:

@@ -14,11 +14,12 @@ from ebt.asked import COMMANDS, Asked, NoScript, ShowHelp, read_asked
 from ebt.imports import Imports
 from ebt.options import BEHIND, Options, UsageError, read_options
 from ebt.tools import all_tools, is_bare
+from kernel.resolve import resolve
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
 from lang.diagnostics import nearest
 from lang.fold import Constant
-from lang.options import Given
+from lang.options import Given, Resolve
 from lang.parser import parse
 from lang.records import dataclass, field
 from lang.source import Source
@@ -67,8 +68,8 @@ def _nothing_of_that_name(missing: NoScript) -> str:
     return f"there is no tool, command or file '{missing.name}'; {hint}"
 
 
-def parse_request(asked: Asked, sources: list[Source]) -> tuple[Options, Request]:
-    """ebt's options and the script, parsed where its options must be known."""
+def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) -> tuple[Options, Request]:
+    """ebt's options and the script, parsed where its options must be known; `find` reads names of the system."""
     source, tool = asked.source, asked.tool
     sources.append(source)
     script = None
@@ -76,7 +77,7 @@ def parse_request(asked: Asked, sources: list[Source]) -> tuple[Options, Request
         script = parse(source, Imports(sources))
     if script is not None and (tool is not None or script.options):
         called = tool.name if tool else source.name
-        given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *asked.rest])
+        given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *asked.rest], find)
         options = read_options([*asked.flags, *for_ebt])
         return options, Request(source, script, given.parameters, given.options)
     options = read_options(asked.words)
@@ -87,9 +88,9 @@ def parse_request(asked: Asked, sources: list[Source]) -> tuple[Options, Request
     return options, Request(source, script, given.parameters, given.options)
 
 
-def _given(script: Script, name: str, words: list[str]) -> tuple[Given, list[str]]:
+def _given(script: Script, name: str, words: list[str], find: Resolve) -> tuple[Given, list[str]]:
     try:
-        return read_words(script, words, BEHIND)
+        return read_words(script, words, BEHIND, find)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:

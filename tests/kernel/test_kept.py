@@ -1,4 +1,4 @@
-"""A program compiled before runs without the compiler, and never when anything that it was made from changed."""
+"""A program compiled before runs without the compiler, and never if anything changed that it was made from."""
 
 import os
 import subprocess
