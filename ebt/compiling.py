@@ -62,7 +62,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     if options.verbose:
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in compiled.warnings)
-    files = kept.stamps([*kept.imported(sources), *machine.files])
+    files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
     ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
 
@@ -139,8 +139,8 @@ def machine_for(options: Options, *, loads: bool) -> Machine:
 # What does not change while this boot lasts and its modules stay, which the cache's key names.
 _OF_THIS_BOOT = {
     "arch", "constant", "cpus", "enum", "enum_values", "fields", "function", "functions", "knows_symbols",
-    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "title", "tracepoint",
-    "tracepoints", "typedef",
+    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "title",
+    "tracepoint", "tracepoints", "typedef",
 }  # fmt: skip
 
 

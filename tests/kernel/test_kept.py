@@ -1,4 +1,4 @@
-"""A program compiled before runs without the compiler, and never if anything changed that it was made from."""
+"""A program compiled before runs without the compiler, and never if what it was made from changed."""
 
 import os
 import subprocess
@@ -132,3 +132,16 @@ def test_only_plain_values_are_read(home: Path) -> None:
     words = asked("-q", "-e", SCRIPT)
     cachefile.store(kept.KIND, kept._key(words), dumps(os.system))
     assert kept.find(words) is None
+
+
+def test_what_an_option_names_is_looked_up_again(home: Path) -> None:
+    (home / "one.ebt").write_text(
+        'option pid: pid "-p" "this process only";\nbegin { printf("%d\\n", opt.pid); exit(); }\n'
+    )
+    sleeper = subprocess.Popen(["sleep", "60"])
+    words = ["-q", "./one.ebt", "-p", str(sleeper.pid)]
+    assert run(*words)[1] == "compiled" and run(*words)[1] == "kept"
+    sleeper.kill()
+    sleeper.wait()
+    with pytest.raises(AssertionError, match="there is no process"):
+        run(*words)
