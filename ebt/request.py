@@ -69,7 +69,7 @@ def _nothing_of_that_name(missing: NoScript) -> str:
 
 
 def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) -> tuple[Options, Request]:
-    """ebt's options and the script, parsed where its options must be known; `find` reads the system's names."""
+    """ebt's options and the script, parsed where options must be known; `find` reads the system's names."""
     source, tool = asked.source, asked.tool
     sources.append(source)
     script = None
