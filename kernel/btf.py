@@ -34,14 +34,8 @@ _FIXED = (1 << 40, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0)
 _EACH = (0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3)
 # The classes of names that can be asked for; an enum's constants are indexed with the enum's id.
 _CLASSES = {
-    INT: b"type",
-    FLOAT: b"type",
-    TYPEDEF: b"type",
-    STRUCT: b"struct",
-    UNION: b"union",
-    ENUM: b"enum",
-    ENUM64: b"enum",
-    FUNC: b"func",
+    INT: b"type", FLOAT: b"type", TYPEDEF: b"type", STRUCT: b"struct", UNION: b"union",
+    ENUM: b"enum", ENUM64: b"enum", FUNC: b"func",
 }
 _SEEDS = {name: crc32(name) for name in (b"type", b"struct", b"union", b"enum", b"func", b"constant")}
 _HEADER = struct.Struct("=HBxIIIII")
@@ -251,6 +245,7 @@ class Btf:
         for place, offset in enumerate(self._offsets):
             if words[offset // 4 + 1] >> 24 & 31 == kind:
                 yield self.first + place
+
 
     def names_of(self, kind: int) -> list[str]:
         """Names of the own types of one kind, in order of id; a walk like `ids`."""

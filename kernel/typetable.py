@@ -293,21 +293,11 @@ class TypeTable:
 
 # DWARF's spellings of the base types, by C's usual ones.
 _CANONICAL = {
-    "unsigned": "unsigned int",
-    "short": "short int",
-    "long": "long int",
-    "long long": "long long int",
-    "unsigned short": "short unsigned int",
-    "unsigned long": "long unsigned int",
-    "bool": "_Bool",
-    "unsigned long long": "long long unsigned int",
-    "unsigned short int": "short unsigned int",
-    "unsigned long int": "long unsigned int",
-    "unsigned long long int": "long long unsigned int",
-    "signed int": "int",
-    "signed": "int",
-    "signed long": "long int",
-    "signed short": "short int",
+    "unsigned": "unsigned int", "short": "short int", "long": "long int", "long long": "long long int",
+    "unsigned short": "short unsigned int", "unsigned long": "long unsigned int", "bool": "_Bool",
+    "unsigned long long": "long long unsigned int", "unsigned short int": "short unsigned int",
+    "unsigned long int": "long unsigned int", "unsigned long long int": "long long unsigned int",
+    "signed int": "int", "signed": "int", "signed long": "long int", "signed short": "short int",
 }
 
 

@@ -24,7 +24,9 @@ _RECORD, _MADE, _DYNAMIC = "trace_event_raw_", "__bpf_trace_", "__data_loc_"
 class UnseenTracepoints:
     """Tracepoints of a kernel with these types; `id` is always 0."""
 
-    def __init__(self, types: TypeTable, open_known: Callable[[], RecordedMachine] = default_machine) -> None:
+    def __init__(
+        self, types: TypeTable, open_known: Callable[[], RecordedMachine] = default_machine
+    ) -> None:
         self._types = types
         self._open_known = open_known
 

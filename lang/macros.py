@@ -46,7 +46,9 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
 class _Frame:
     """What names mean inside one expansion: nothing special outside of macros."""
 
-    def __init__(self, suffix: str = "", open_macros: tuple[str, ...] = (), function: bool = False) -> None:
+    def __init__(
+        self, suffix: str = "", open_macros: tuple[str, ...] = (), function: bool = False
+    ) -> None:
         self.function = function  # may use any map, and has loops of its own
         self.suffix = suffix  # of the macro's own variables
         self.open = open_macros

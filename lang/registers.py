@@ -11,10 +11,7 @@ REGISTERS = {
     },
     "aarch64": {
         **{f"r{n}": f"regs[{n}]" for n in range(31)},
-        "sp": "sp",
-        "pc": "pc",
-        "ip": "pc",
-        "pstate": "pstate",
+        "sp": "sp", "pc": "pc", "ip": "pc", "pstate": "pstate",
     },
 }
 

@@ -98,8 +98,7 @@ def _missing(before: str, seen: str, expected: set[str]) -> str:
         return f"expected ';' or an operator before {shown}"
     after_value = "PLUS" in expected
     wanted = [
-        text
-        for name, text in _NAMED.items()
+        text for name, text in _NAMED.items()
         if name in expected and not (after_value and name in ("LPAR", "__ANON_0"))
     ]
     if 1 <= len(wanted) <= 4:

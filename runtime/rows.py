@@ -125,3 +125,4 @@ def json_cell(kind: Type, values: Values) -> Cell:
         if kind.name == "hex":
             return Cell(code, values.names.call(json_int))
     return values.cell(kind, "json")
+

@@ -50,7 +50,9 @@ def _joined(heads: Sequence[str], columns: Sequence[_Column], at: int) -> list[s
     return [head + column.texts[at] for head, column in zip(heads, columns, strict=True)]
 
 
-def _aligned(name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]) -> Table:
+def _aligned(
+    name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]
+) -> Table:
     """Columns as wide as what stands in them; text at the end of a line is not padded."""
     cells = [
         [title, *(column.texts[at] for at in order)] for title, column in zip(titles, columns, strict=True)

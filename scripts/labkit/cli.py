@@ -33,9 +33,7 @@ EBT_LAB_MIRROR names Debian mirrors or archives to try before the machine's own.
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     result = argparse.ArgumentParser(
-        prog="scripts/lab",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/lab", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="run commands and tests on emulated real kernels",
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -54,21 +52,11 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, shell, test):
         kept = "logs, and for each guest's $EBT_LAB_OUT" if command is test else "the guest's $EBT_LAB_OUT"
         command.add_argument("--out", type=Path, metavar="DIR", help=f"directory for {kept}")
-        command.add_argument(
-            "--memory",
-            type=_positive,
-            default=2048,
-            metavar="MIB",
-            help="of the guest (default: %(default)s)",
-        )
+        command.add_argument("--memory", type=_positive, default=2048, metavar="MIB",
+                             help="of the guest (default: %(default)s)")
     for command in (run, test):
-        command.add_argument(
-            "--timeout",
-            type=_positive,
-            default=1200,
-            metavar="SECONDS",
-            help="end a guest after this long, boot included (default: %(default)s)",
-        )
+        command.add_argument("--timeout", type=_positive, default=1200, metavar="SECONDS",
+                             help="end a guest after this long, boot included (default: %(default)s)")
     return result
 
 
@@ -77,7 +65,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words, rest = list(argv), []
     if "--" in words:
         cut = words.index("--")
-        words, rest = words[:cut], words[cut + 1 :]
+        words, rest = words[:cut], words[cut + 1:]
     options = parser().parse_args(words)
     if options.command == "run":
         options.argv += rest
@@ -164,9 +152,9 @@ def _test(options: argparse.Namespace) -> int:
     show = _writer(1) if len(kernels) == 1 else None
     job = suite.pytest_job(options.pytest, _environment())
     with cache.in_use(place):
-        return suite.run_all(
-            [suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels]
-        )
+        return suite.run_all([
+            suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels
+        ])
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -203,6 +191,5 @@ def _same_file(one: int, other: int) -> bool:
 def _writer(descriptor: int) -> guest.Sink:
     def write(data: bytes) -> None:
         while data:
-            data = data[os.write(descriptor, data) :]
-
+            data = data[os.write(descriptor, data):]
     return write

@@ -27,12 +27,7 @@ def run(argv: Sequence[str | Path], *, cwd: Path | None = None) -> str:
     # A lab that is killed must not leave an apt-get behind, which would hold locks against the next one.
     words = ["setpriv", "--pdeathsig", "TERM", "--", *map(str, argv)]
     done = subprocess.run(
-        words,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
+        words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
     if done.returncode != 0:

@@ -13,19 +13,8 @@ from labkit.host import LabError
 
 # In the order to load them; a kernel has some of them built in, and not each has all.
 MODULES = (
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_modern_dev",
-    "virtio_pci_legacy_dev",
-    "virtio_pci",
-    "virtio_console",
-    "virtio_blk",
-    "netfs",
-    "fscache",
-    "9pnet",
-    "9pnet_virtio",
-    "9p",
-    "overlay",
+    "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_console",
+    "virtio_blk", "netfs", "fscache", "9pnet", "9pnet_virtio", "9p", "overlay",
 )
 _INIT = Path(__file__).with_name("init.sh")
 

@@ -121,12 +121,10 @@ class Run:
         started = time.monotonic()
         code, release = None, ""
         with log.open("wb", buffering=0) as file:
-
             def sink(data: bytes) -> None:
                 file.write(data)
                 if self.show:
                     self.show(data)
-
             try:
                 with fetch.kernel_in_use(self.kernel) as entry:
                     release = entry.release
@@ -144,12 +142,6 @@ class Run:
     def _plan(self, entry: cache.Unpacked, cancel: threading.Event) -> Plan:
         name = self.kernel.name
         return Plan(
-            name,
-            entry,
-            self.job,
-            self.timeout,
-            self.memory,
-            out=self.place / name,
-            console=self.place / f"{name}.console.log",
-            cancel=cancel,
+            name, entry, self.job, self.timeout, self.memory,
+            out=self.place / name, console=self.place / f"{name}.console.log", cancel=cancel,
         )

@@ -115,19 +115,13 @@ def test_struct_with_anonymous_members_and_pointers() -> None:
     either = blob.struct("", 8, ("", inner, 0), ("both", number, 0), kind=btf.UNION)
     self_pointer = blob.add(btf.PTR, "", blob.next + 2)
     flexible = blob.add(btf.ARRAY, "", 0, number, number, 0)
-    node = blob.struct(
-        "node", 24, ("id", number, 0), ("", either, 64), ("next", self_pointer, 128), ("rest", flexible, 192)
-    )
+    node = blob.struct("node", 24, ("id", number, 0), ("", either, 64), ("next", self_pointer, 128),
+                       ("rest", flexible, 192))
     types = table(blob)
     found = named(types, "node")
     assert found == Struct("struct", "node", 24, node)
     assert [(item.name, item.offset) for item in types.fields(found)] == [
-        ("id", 0),
-        ("low", 8),
-        ("high", 12),
-        ("both", 8),
-        ("next", 16),
-        ("rest", 24),
+        ("id", 0), ("low", 8), ("high", 12), ("both", 8), ("next", 16), ("rest", 24),
     ]
     assert types.fields(found)[4].type == Pointer(found, "kernel")
     assert types.fields(found)[5].type == Array(INT32, 0)
@@ -138,15 +132,8 @@ def test_bit_fields_old_and_new() -> None:
     number = blob.integer("unsigned int", 4)
     byte = blob.integer("unsigned char", 1)
     old = blob.integer("unsigned int", 4, bits=3, skip=5)
-    blob.bit_struct(
-        "new",
-        12,
-        ("a", number, 0, 1),
-        ("b", number, 31, 1),
-        ("c", number, 40, 20),
-        ("d", byte, 67, 2),
-        ("plain", byte, 72, 0),
-    )
+    blob.bit_struct("new", 12, ("a", number, 0, 1), ("b", number, 31, 1), ("c", number, 40, 20),
+                    ("d", byte, 67, 2), ("plain", byte, 72, 0))
     blob.struct("old", 8, ("plain", number, 0), ("x", old, 32))
     types = table(blob)
     fields = {item.name: (item.offset, item.bits, item.shift) for item in types.fields(named(types, "new"))}

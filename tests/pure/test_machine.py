@@ -223,11 +223,8 @@ def test_a_bad_profile_is_told(tmp_path: Path) -> None:
     good = (Path(__file__).parents[2] / "kernel" / "recorded" / "default.ebtk").read_bytes()
     path = tmp_path / "bad.ebtk"
     cases = {
-        b"": "not a kernel profile",
-        b"\x7fELF" * 100: "not a kernel profile",
-        good[:2000]: "cut short",
-        good[:-1]: "cut short",
-        good[:5000] + b"x" + good[5001:]: "damaged",
+        b"": "not a kernel profile", b"\x7fELF" * 100: "not a kernel profile", good[:2000]: "cut short",
+        good[:-1]: "cut short", good[:5000] + b"x" + good[5001:]: "damaged",
         b"EBTKERN2" + good[8:]: "another version",
     }
     for data, message in cases.items():
