@@ -1,13 +1,14 @@
-"""The same one-liners by ebt and by the bpftrace of the distribution, both at once on one load: the same text.
+"""The same one-liners by ebt and by the distribution's bpftrace, both at once on one load: the same text.
 
-The one-liners are in sidebyside/, in the words that old versions know too (BEGIN, args->x); what the two versions
-write differently is in sidebyside/known.py. They all run from the start, some at a time.
+The one-liners are in sidebyside/, in the words that old versions know too (BEGIN, args->x); what the two
+versions write differently is in sidebyside/known.py. They all run from the start, some at a time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.conftest import Ebt, Result
 from tests.kernel.sidebyside import command, events, maps, values
 from tests.kernel.sidebyside.known import ALWAYS, DIFFERENCES, ours, theirs
 from tests.kernel.sidebyside.runner import Pool, peer_command
+from tests.kernel.support import NOTIFY, fresh, running
+from tests.kernel.test_usdt import compiled_probes
 
 pytestmark = pytest.mark.kernel
 
@@ -33,9 +36,9 @@ def pool(request: pytest.FixtureRequest, ebt: Ebt, peer: list[str]) -> Iterator[
     """The wanted one-liners, running."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     wanted = [item.callspec.params.get("which") for item in items if hasattr(item, "callspec")]
-    running = Pool({name: case for name, case in CASES.items() if name in wanted}, ebt, peer)
-    yield running
-    running.end()
+    runs = Pool({name: case for name, case in CASES.items() if name in wanted}, ebt, peer)
+    yield runs
+    runs.end()
 
 
 @pytest.mark.parametrize("which", CASES)
@@ -67,6 +70,31 @@ def place(result: Result) -> str:
     return found[1] if found else ""
 
 
+
+
+USDT = {
+    "with arguments": 'usdt:APP:app:loop /comm == "NAME"/ { @[arg0, arg2, (int32)arg1] = count(); }',
+    "with a semaphore": 'usdt:APP:app:tick /comm == "NAME"/ { @ = count(); @k[probe] = count(); }',
+    "without its provider": 'usdt:APP:loop /comm == "NAME"/ { printf("%d %d\\n", arg0, arg2); }',
+}
+
+
+@pytest.mark.parametrize("which", USDT)
+def test_static_probes(ebt: Ebt, peer: list[str], tmp_path: Path, which: str) -> None:
+    app, name = tmp_path / "app", fresh()
+    compiled_probes(app)
+    with running([str(app), name, "wait"]) as load:
+        words = ["-e", USDT[which].replace("APP", str(app)).replace("NAME", name), "-p", str(load.pid)]
+        with (
+            running([*ebt.command, *words], {NOTIFY: "1"}) as one,
+            running([*peer, *words], {NOTIFY: "1"}) as other,
+        ):
+            for process in (one, other):
+                process.wait_for(f"^{NOTIFY}$")
+            load.tell()
+            results = one.end(), other.end()  # with the process
+    texts = ours(results[0].stdout, ()), theirs(results[1].stdout, ())
+    assert texts[1] and entries(texts[0]) == entries(texts[1])
 
 
 def test_there_are_enough() -> None:
