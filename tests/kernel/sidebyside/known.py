@@ -76,7 +76,8 @@ DIFFERENCES = {
         always=True, ours=_sub(r"^\s*\n", ""), theirs=_sub(r"^\s*\n", ""),
     ),
     "the space behind a name": Difference(
-        "5.2", "`@name: ` over a histogram", "`@name:`", always=True, theirs=_sub(r"^((@|\]).*:) $(?=\n[\[(]|\n?\Z)", r"\1"),
+        "5.2", "`@name: ` over a histogram", "`@name:`", always=True,
+        theirs=_sub(r"^((@|\]).*:) $(?=\n[@\[(]|\n?\Z)", r"\1"),
     ),
     "stats": Difference(
         "0.2, 6", "count 7, average 1, total 7", "{ .count = 7, .average = 1, .total = 7 }",

@@ -23,7 +23,7 @@ MAPS = {
     "delete": '@x["a"] = 1; @x["b"] = 2; delete(@x["a"]); @y = 4; delete(@y); @z[1, 2] = 3; '
         "delete(@z[1, 2]);",
     "clear": "@a[1] = 1; @b = 2; @c[1] = count(); clear(@a); clear(@b); clear(@c); @d = 3;",
-    "zero": "@b[1] = 5; @b[2] = 6; @c = count(); @s[1] = sum(5); zero(@b); zero(@c); zero(@s);",
+    "zero": "@b[1] = 5; @d[2] = 6; zero(@d); @c = count(); @s[1] = sum(5); zero(@b); zero(@c); zero(@s);",
     "print": "@[1] = 100; @[2] = 300; @[3] = 200; print(@);",
     "print with a "
     "top": "@[1] = 100; @[2] = 300; @[3] = 200; print(@, 2); print(@, 1); print(@, 7); clear(@);",
