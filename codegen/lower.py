@@ -15,6 +15,7 @@ from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang import ast
 from lang.checked import Body, Checked, Target
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME
@@ -23,6 +24,8 @@ from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 PAGE = 4096
 DEFAULT_RING_BYTES = 16 << 20
 _HIDDEN = "what the next program must know of its call's entry"
+
+MAX_SCRATCH = 32768
 
 
 def lower(checked: Checked, machine: Machine) -> Lowered:
@@ -62,6 +65,7 @@ def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> 
     if function.scratch:
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
+        _check_scratch(function, program.scratch_bytes[-1])
     prologue = function.scratch_prologue(number)
     if function.record:
         program.types.record(f"{function.name}_record", list(function.record.values()))
@@ -171,6 +175,15 @@ def _context(target: Target) -> str:
     if target.kind in ("fentry", "fexit", "rawtracepoint"):
         return "u64 *ctx"
     return "void *ctx"
+
+
+def _check_scratch(function: Function, size: int) -> None:
+    """The kernel allots no more to an entry of a per-CPU map (PCPU_MIN_UNIT_SIZE, include/linux/percpu.h)."""
+    if size > MAX_SCRATCH:
+        message = f"this probe needs {size} bytes for its strings and the like: the limit is {MAX_SCRATCH}"
+        hint = "shorter strings: str(pointer, length), or config = { max_strlen = 200 }"
+        points = function.body.probe.attach_points
+        raise ScriptError([Diagnostic("error", points[0].span, message, (hint,))])
 
 
 def _scratch_size(function: Function) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from codegen.pipeline import compile_script
 from kernel.recorded import default_machine
+from lang.diagnostics import ScriptError
 from lang.source import Source
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +31,8 @@ def test_golden(script: Path) -> None:
 
 def test_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
-        "import sys; sys.path.insert(0, '.')\n"
-        "from tests.pure.mutate import SEEDS\n"
+        "import sys; sys.path[:0] = ['.', 'scripts']\n"
+        "from fuzzkit.mutate import SEEDS\n"
         "from tests.pure.test_codegen import GOLDEN, compiled\n"
         "texts = [path.read_text() for path in GOLDEN] + list(SEEDS)\n"
         "print('\\n'.join(compiled(text, 't', ('a', 'b')) for text in texts))\n"
@@ -61,3 +62,9 @@ def test_script_text_never_ends_a_comment() -> None:
     text = compiled('begin { print("*/ int x;\\\\"); /* a\n# 1 */ print("\\n#error"); }')
     assert "\n#error" not in text
     assert all(line.count('"') % 2 == 0 or "//" in line for line in text.split("\n"))
+
+
+def test_more_strings_than_the_kernel_has_room_for() -> None:
+    script = "begin { " + " ".join(f"$s{number} = str(nsecs + {number});" for number in range(40)) + " }"
+    with pytest.raises(ScriptError, match=r"this probe needs \d+ bytes for its strings .*: the limit is 32768"):
+        compiled(script, "t")
