@@ -66,5 +66,5 @@ def test_script_text_never_ends_a_comment() -> None:
 
 def test_more_strings_than_the_kernel_has_room_for() -> None:
     script = "begin { " + " ".join(f"$s{number} = str(nsecs + {number});" for number in range(40)) + " }"
-    with pytest.raises(ScriptError, match=r"this probe needs \d+ bytes for its strings .*: the limit is 32768"):
+    with pytest.raises(ScriptError, match=r"this probe needs \d+ bytes for its strings .*: the limit"):
         compiled(script, "t")
