@@ -18,14 +18,13 @@ from lang.checked import Body, Checked, Target
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
-from lang.probes import BY_NAME
+from lang.probes import BY_NAME, mechanism
 from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
+MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
 DEFAULT_RING_BYTES = 16 << 20
 _HIDDEN = "what the next program must know of its call's entry"
-
-MAX_SCRATCH = 32768
 
 
 def lower(checked: Checked, machine: Machine) -> Lowered:
@@ -65,7 +64,7 @@ def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> 
     if function.scratch:
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
-        _check_scratch(function, program.scratch_bytes[-1])
+        _refuse_too_large(function, program.scratch_bytes[-1])
     prologue = function.scratch_prologue(number)
     if function.record:
         program.types.record(f"{function.name}_record", list(function.record.values()))
@@ -169,21 +168,12 @@ def _function_name(body: Body) -> str:
 
 
 def _context(target: Target) -> str:
-    kind = BY_NAME[target.kind]
-    if kind.registers:
+    way = mechanism(target)
+    if way in ("kprobe", "kretprobe", "uprobe", "uretprobe"):
         return "struct pt_regs *ctx"
-    if target.kind in ("fentry", "fexit", "rawtracepoint"):
+    if way in ("fentry", "fexit", "raw_tracepoint"):
         return "u64 *ctx"
     return "void *ctx"
-
-
-def _check_scratch(function: Function, size: int) -> None:
-    """The kernel allots no more to an entry of a per-CPU map (PCPU_MIN_UNIT_SIZE, include/linux/percpu.h)."""
-    if size > MAX_SCRATCH:
-        message = f"this probe needs {size} bytes for its strings and the like: the limit is {MAX_SCRATCH}"
-        hint = "shorter strings: str(pointer, length), or config = { max_strlen = 200 }"
-        points = function.body.probe.attach_points
-        raise ScriptError([Diagnostic("error", points[0].span, message, (hint,))])
 
 
 def _scratch_size(function: Function) -> int:
@@ -191,17 +181,28 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
+def _refuse_too_large(function: Function, size: int) -> None:
+    if size > MAX_SCRATCH:
+        message = f"this probe needs {size} bytes of memory for its strings and other large values"
+        hints = (
+            f"the limit is {MAX_SCRATCH}: the kernel gives no more to one CPU",
+            "str(pointer, 64) takes less, and so does config = { max_strlen = 64 }",
+        )
+        raise ScriptError([Diagnostic("error", function.body.probe.span, message, hints)])
+
+
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
-    kind = BY_NAME[function.target.kind]
+    way = function.mechanism
     attach = tuple(_attach(target) for target in function.body.targets)
     callbacks = tuple(function.callbacks)
-    return PlannedProgram(function.name, kind.program, attach, callbacks, hidden)  # type: ignore[arg-type]
+    return PlannedProgram(function.name, way, attach, callbacks, hidden)  # type: ignore[arg-type]
 
 
 def _attach(target: Target) -> Attach:
     prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
+    name = target.symbol or prefix + target.name
     return Attach(
-        target.label, place_of(target.span), target.category, prefix + target.name, target.module,
+        target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
         target.length,
