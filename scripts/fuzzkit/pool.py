@@ -11,8 +11,8 @@ from pathlib import Path
 from fuzzkit.scenes import HARDLY
 from fuzzkit.trial import Outcome, attempt
 from kernel.live import LiveMachine
+from kernel.mounts import private_tracefs
 from kernel.recorded import RecordedMachine
-from kernel.tracefs import private_tracefs
 from lang.machine import Machine
 from runtime import libbcc
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from codegen.pipeline import Compiled, compile_script
 from lang.diagnostics import CompilerBug, ScriptError
 from lang.machine import Machine
 from lang.source import Source
-from runtime.bpf import CompileError, compile_c
+from runtime.bpf import CompileError, Compiler
+from runtime.fitting import compile_fitting
 from runtime.load import LoadError, load
 from runtime.object import Object
 from runtime.refusal import is_limit
@@ -44,9 +46,10 @@ class _TooLong(BaseException):
 def attempt(text: str, machine: Machine, *, c: bool = True, loads: bool = False) -> Outcome:
     """Compile a program; with `c` by clang too, and with `loads` into this kernel (as root)."""
     start = time.process_time()
+    script = partial(compile_script, Source("fuzz", text), machine, PARAMETERS, unsafe=True)
     try:
         with _given_up():
-            compiled = compile_script(Source("fuzz", text), machine, PARAMETERS, unsafe=True)
+            compiled = script({})
     except ScriptError as wrong:
         outcome = _diagnosed(wrong, time.process_time() - start)
     except CompilerBug as bug:
@@ -61,7 +64,7 @@ def attempt(text: str, machine: Machine, *, c: bool = True, loads: bool = False)
         return Outcome("slow", outcome.message, outcome.seconds)
     if outcome.kind != "compiled" or not (c or loads):
         return outcome
-    return _beyond(compiled, machine, loads, outcome.seconds)
+    return _beyond(compiled, script, machine, loads, outcome.seconds)
 
 
 def _diagnosed(wrong: ScriptError, seconds: float) -> Outcome:
@@ -70,11 +73,17 @@ def _diagnosed(wrong: ScriptError, seconds: float) -> Outcome:
     return Outcome("refused", wrong.diagnostics[0].message, seconds)
 
 
-def _beyond(compiled: Compiled, machine: Machine, loads: bool, seconds: float) -> Outcome:
+def _beyond(
+    compiled: Compiled, script: Callable[[Mapping[str, str]], Compiled], machine: Machine, loads: bool,
+    seconds: float,
+) -> Outcome:  # fmt: skip
     try:
         with _given_up():
-            obj = compile_c(compiled.c, "fuzz", map_names=compiled.plan.named)
+            with Compiler() as compiler:
+                compiled, obj = compile_fitting(compiled, script, compiler, "fuzz")
             return _loaded(compiled, obj, machine, seconds) if loads else Outcome("compiled", seconds=seconds)
+    except ScriptError as wrong:
+        return _diagnosed(wrong, seconds)
     except CompileError as error:
         return Outcome("clang", f"{error}\n{error.output[-2000:]}", seconds)
     except _TooLong:
