@@ -129,6 +129,16 @@ class Column:
 
 
 @dataclass(frozen=True)
+class TableCell:
+    """One column that table() was asked to show: `source` is the place in `Event.columns`."""
+
+    title: str
+    key: str
+    source: int
+    type: Type | None = None  # of a formatter that makes text of the number
+
+
+@dataclass(frozen=True)
 class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
@@ -136,7 +146,7 @@ class Event:
     between them. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
-    the column to sort by.
+    the column to sort by; `cells` are what it shows, where the script says so.
     """
 
     site: int
@@ -149,6 +159,7 @@ class Event:
     top: int = 0
     div: int = 0
     columns: tuple[Column, ...] = ()
+    cells: tuple[TableCell, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,21 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         probes=first.probes + second.probes,
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
-        options=first.options + second.options,
+        options=_without_flags(first.options, second.options) + second.options,
         functions=first.functions + second.functions,
+    )
+
+
+def _without_flags(imported: tuple[ast.Option, ...], own: tuple[ast.Option, ...]) -> tuple[ast.Option, ...]:
+    """The options of an imported file without the flags that the file that imports it has of its own.
+
+    A shared filter's `-t` gives way to a script whose `-t` means another thing; its `--tid` stays.
+    """
+    taken = {flag for option in own for flag in option.flags}
+    kept = [tuple(flag for flag in option.flags if flag not in taken) for option in imported]
+    return tuple(
+        replace(option, flags=flags) if flags else option
+        for option, flags in zip(imported, kept, strict=True)
     )
 
 
@@ -133,7 +146,7 @@ class _Expander:
 
     def _call(
         self, node: ast.Call | ast.Name, name: str, arguments: tuple[ast.Expression, ...], frame: _Frame
-    ) -> ast.Block:
+    ) -> ast.Block | ast.Group:
         macro = self._choose(node, name, arguments)
         if name in frame.open:
             chain = " → ".join((*frame.open, name))
@@ -143,6 +156,9 @@ class _Expander:
         for parameter, given in zip(macro.parameters, arguments, strict=True):
             self._bind(inner, parameter, given, frame)
         body = self._rebuilt(macro.body, inner)
+        only = body.statements[0] if body.has_value and len(body.statements) == 1 else None
+        if isinstance(only, ast.Evaluate):
+            return ast.Group(node.span, only.value)
         return ast.Block(node.span, body.statements, body.has_value)
 
     def _call_function(

@@ -117,6 +117,7 @@ def _substitute(text: str, expansion: Expansion) -> str:
         expansion.error(f"the script has no option '{found[1]}'", *nearest(found[1], expansion.options))
         return ""
 
+    text = re.sub(r"\$\{opt\.(\w+)\}", option, text)
     if text.startswith("opt."):
         return re.sub(r"opt\.(\w+)", option, text, count=1)
     return re.sub(r"\$(\d+)", value, text)

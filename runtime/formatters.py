@@ -14,7 +14,7 @@ from typing import Any
 from lang.diagnostics import CompilerBug
 from lang.syscalls import syscall_names
 from runtime.decode import Cache
-from runtime.units import UNITS, diskname, flag_names, unit_text
+from runtime.units import UNITS, diskname, flag_names, meminfo, octal, unit_text
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
@@ -83,6 +83,10 @@ def formatter(name: str, arguments: tuple[str, ...]) -> Callable[[Any], str]:
         return unit_text(name, int(arguments[0]))
     if name == "flags":
         return flag_names(arguments[0])
+    if name == "oct":
+        return octal(int(arguments[0]))
+    if name == "meminfo":
+        return lambda _: meminfo(arguments[0])
     if name not in _FORMATTERS:
         raise CompilerBug(f"no formatter is called {name!r}")
     return _FORMATTERS[name]

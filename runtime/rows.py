@@ -14,21 +14,22 @@ from lang.types import Bool, Enum, Formatted, Inet, Int, Pointer, Stack, Str, Sy
 from runtime.decode import MARK, RECORD_HEADER, Cell, Rows, compile_rows, stride_of
 from runtime.formatters import strftime
 from runtime.jsonl import quote
-from runtime.units import UNITS, unit_json
+from runtime.units import UNITS, meminfo, unit_json
 from runtime.values import Values, int_code, json_int
 
 _INTEGERS = {8: 4, 16: 6, 32: 7, 64: 10}
 _FORMATTED = {
-    "ms": 10, "us": 10, "sec": 10, "kb": 8, "errname": 12, "signame": 9, "diskname": 8, "flags": 20,
-    "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
+    "ms": 10, "us": 10, "sec": 10, "kb": 8, "percent": 8, "oct": 8, "meminfo": 10, "errname": 12,
+    "signame": 9, "diskname": 8, "flags": 20, "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
 }  # fmt: skip
+_NUMBERS = (*UNITS, "meminfo")
 MAX_TEXT_WIDTH = 24
 _CONTROLS = re.compile("[\0-\x1f\x7f]")
 
 
 def is_number(kind: Type) -> bool:
     """Whether values of the type stand right in their column."""
-    return isinstance(kind, Int) or (isinstance(kind, Formatted) and kind.name in UNITS)
+    return isinstance(kind, Int) or (isinstance(kind, Formatted) and kind.name in _NUMBERS)
 
 
 def width_of(kind: Type) -> int:
@@ -122,7 +123,10 @@ def json_cell(kind: Type, values: Values) -> Cell:
         code = int_code(kind.of.bits, kind.of.signed)
         if kind.name in UNITS:
             return Cell(code, values.names.call(unit_json(kind.name)))
+        if kind.name == "meminfo":
+            return Cell(code, values.names.call(lambda _: meminfo(kind.arguments[0])))
+        if kind.name == "oct":
+            return Cell(code, values.names.call(lambda value: json_int(value) if value >= 0 else "null"))
         if kind.name == "hex":
             return Cell(code, values.names.call(json_int))
     return values.cell(kind, "json")
-

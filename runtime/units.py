@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 
-UNITS = {"us": 1_000, "ms": 1_000_000, "sec": 1_000_000_000, "kb": 1024}
+UNITS = {"us": 1_000, "ms": 1_000_000, "sec": 1_000_000_000, "kb": 1024, "percent": 10_000}
 
 # include/uapi/linux/mount.h, mman-common.h, sched.h, fcntl.h
 _MOUNT = {
@@ -70,6 +70,8 @@ def flag_names(name: str) -> Callable[[int], str]:
 def unit_text(name: str, digits: int) -> Callable[[int], str]:
     """Number → text in the unit: cut without digits, as integers are, else rounded."""
     unit = UNITS[name]
+    if name == "percent":
+        return lambda value: f"{value / unit:.{digits}f}%"
     if not digits:
         return lambda value: str(value // unit if value >= 0 else -(-value // unit))
     return lambda value: f"{value / unit:.{digits}f}"
@@ -79,6 +81,21 @@ def unit_json(name: str) -> Callable[[int], str]:
     """The same in JSON: a number in the unit, not rounded."""
     unit = UNITS[name]
     return lambda value: str(value // unit) if value % unit == 0 else repr(value / unit)
+
+
+def octal(digits: int) -> Callable[[int], str]:
+    """Number → octal digits; a number below 0 stands for none."""
+    return lambda value: f"{value:0{digits}o}" if value >= 0 else "n/a"
+
+
+def meminfo(name: str) -> str:
+    """A line of /proc/meminfo now, in MiB; `-` where there is no such line."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            title, _, value = line.partition(":")
+            if title == name:
+                return f"{int(value.split()[0]) / 1024:.0f}"
+    return "-"
 
 
 @lru_cache(maxsize=1024)
