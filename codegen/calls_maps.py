@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
 from lang import ast
+from lang.records import replace
 from lang.types import BOOL, INT64, Stack
 
 

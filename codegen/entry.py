@@ -8,8 +8,6 @@ never mix. A return whose entry was not seen finds nothing, runs no body and is 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from codegen.builtins import tracepoint_member
 from codegen.function import Function
 from codegen.program import Program
@@ -17,6 +15,7 @@ from lang import ast
 from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.probes import BY_NAME
+from lang.records import replace
 
 # The map evicts the oldest: calls that never return (an exit, a missed return) must not fill it for good.
 CALLS = 16384

@@ -7,7 +7,6 @@ struct of copies. Values go in before the loop and come back after it; what live
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
@@ -17,6 +16,7 @@ from codegen.pieces import address, bare, number
 from lang import ast
 from lang.checked import VariableInfo
 from lang.convert import aggregates
+from lang.records import replace
 from lang.types import Aggregate, Record, Tuple, Type, size_of
 
 MAX_PLAIN_ROUNDS = 256  # of a loop that is left to the C compiler and the verifier

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.ctypes import is_memory, word_size
@@ -16,6 +15,7 @@ from lang.checked import Body, Target, VariableInfo
 from lang.diagnostics import CompilerBug
 from lang.fold import Constant
 from lang.machine import Field
+from lang.records import dataclass, field
 from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills

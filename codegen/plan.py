@@ -6,10 +6,10 @@ C struct layouts are those of `lang.types`: the emitter and the decoder both ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from lang.machine import Field
+from lang.records import dataclass
 from lang.types import Type
 
 ProgramKind = Literal[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
@@ -13,6 +12,7 @@ from lang.checked import Checked, MapInfo
 from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
 from lang.machine import Machine
+from lang.records import dataclass, field
 from lang.source import Span
 from lang.types import UINT64, VOID, Aggregate, Record, Tuple, Type, align_of, size_of
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from codegen.ctypes import Declaration
 from codegen.plan import Plan
+from lang.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -17,22 +17,25 @@ from ebt.options import Options, UsageError, read_options, read_options_before
 from ebt.request import ShowHelp, read_request, read_script
 from ebt.run import compile_request, machine_for, run_script
 from ebt.show import show_stage
+from ebt.tools import find_tool, list_tools
 from lang.canonical import canonical
 from lang.parser import parse_file
 from lang.source import Source
 
 VERSION = "0.1.0"
 USAGE = """\
-usage: ebt [options] FILE [parameters]
+usage: ebt [options] TOOL|FILE [parameters]
        ebt [options] -e 'PROGRAM' [parameters]
-       ebt compile FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
-       ebt check FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
-       ebt fmt FILE|-e 'PROGRAM'
+       ebt list [WORD]
+       ebt compile TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
+       ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
+       ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor
        ebt -l [PATTERN]
 
-FILE is a script (.ebt or .bt); - reads it from standard input. If the script declares options, what
-follows FILE is for the script: ebt FILE --help lists them, and ebt's own options stand before FILE.
+TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
+- reads it from standard input. A bare word is a tool if one has that name, ./WORD is the file. Options
+behind a tool, or a script that declares options, are its own; those that it does not have may be ebt's.
 
 options:
   -e PROGRAM       run this program
@@ -149,6 +152,8 @@ def _format(words: list[str], sources: list[Source]) -> int:
     if options.help or (options.program is None and len(options.words) != 1):
         raise UsageError("ebt fmt takes one script: ebt fmt FILE, or ebt fmt -e 'PROGRAM'")
     name = options.words[0] if options.program is None else "stdin"
+    tool = find_tool(name) if options.program is None else None
+    name = tool.path if tool else name
     sources.append(Source(name, read_script(name) if options.program is None else options.program))
     print(canonical(parse_file(sources[0])[0]), end="", flush=True)
     return 0
@@ -163,11 +168,17 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
     return doctor()
 
 
+def _list(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return _about(options) if options.help else list_tools(options.words)
+
+
 _COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
     "fmt": _format,
     "doctor": _doctor,
+    "list": _list,
 }
 
 interrupts.loaded()

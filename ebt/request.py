@@ -1,25 +1,29 @@
 """Command-line words → the script, ebt's own options, and what the words behind the script give it.
 
-Words behind a script that declares options are the script's own. Behind any other they may be ebt's, as
-with bpftrace; behind `--` they are the script's in any case.
+Words behind a tool, or a script that declares options, are the script's own first; what it does not declare
+may be ebt's. Behind any other script they are ebt's, as with bpftrace; behind `--` the script's in any case.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ebt.imports import Imports
-from ebt.options import Options, UsageError, read_options, read_options_before
+from ebt.options import BEHIND, Options, UsageError, read_options, read_options_before
+from ebt.tools import all_tools, find_tool, is_bare
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
+from lang.diagnostics import nearest
 from lang.fold import Constant
 from lang.options import Given
 from lang.parser import parse
+from lang.records import dataclass, field
 from lang.source import Source
 
+COMMANDS = ("check", "compile", "doctor", "fmt", "list")  # ebt.cli has them; here for "did you mean"
 MAX_SCRIPT_BYTES = 64 << 20
 # Whether a script may have options: then it is parsed before anything else is begun.
 _ASKS = re.compile(r"^[ \t]*(?:option|import)\b|\bgetopt\s*\(", re.MULTILINE)
@@ -48,17 +52,23 @@ def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, 
     """ebt's options and the script. Raises UsageError, ScriptError and ShowHelp."""
     options, rest = read_options_before(words)
     if options.program is None and not rest:
-        raise UsageError("no script: give a file, or a program with -e; see ebt --help")
+        raise UsageError("no script: give a tool, a file, or a program with -e; see ebt --help and ebt list")
+    front = list(words[: len(words) - len(rest)])
+    tool = None
     if options.program is not None:
         source = Source("stdin", options.program)
     else:
         name = rest.pop(0)
-        source = Source(name if name != "-" else "stdin", read_script(name))
+        tool = find_tool(name)
+        source = _script(name) if tool is None else Source(tool.path, read_script(tool.path))
     sources.append(source)
-    script = parse(source, Imports(sources)) if _ASKS.search(source.text) else None
-    if script is not None and script.options:
-        given = _given(script, rest)
-        return options, Request(source, script, given.parameters, given.options)
+    script = None
+    if tool is not None or _ASKS.search(source.text):
+        script = parse(source, Imports(sources))
+    if script is not None and (tool is not None or script.options):
+        called = tool.name if tool else source.name
+        given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *rest])
+        return read_options([*front, *for_ebt]), Request(source, script, given.parameters, given.options)
     options = read_options(words)
     before, behind = list(options.words), list(options.behind)
     if options.program is None:
@@ -67,10 +77,18 @@ def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, 
     return options, Request(source, script, given.parameters, given.options)
 
 
-def _given(script: Script, words: list[str]) -> Given:
-    name = script.span.source.name
+def _script(name: str) -> Source:
+    """The file's text. A bare word that is no file was meant for a tool or a command."""
+    if is_bare(name) and not os.path.lexists(name):
+        known = [*COMMANDS, *(tool.name for tool in all_tools())]
+        hint = "".join(nearest(name, known)) or "ebt list shows the tools"
+        raise UsageError(f"there is no tool, command or file '{name}'; {hint}")
+    return Source(name if name != "-" else "stdin", read_script(name))
+
+
+def _given(script: Script, name: str, words: list[str]) -> tuple[Given, list[str]]:
     try:
-        return read_words(script, words)
+        return read_words(script, words, BEHIND)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:

@@ -6,8 +6,8 @@ Nodes compare by identity, so that side tables (types, variables) can be keyed b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
+from lang.records import dataclass, fields
 from lang.source import Span
 
 
@@ -229,12 +229,20 @@ class Assign(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FieldAssign(Node):
-    """`@map[key].field = sum(value)`: a field of the record that is the entry's value."""
+    """`@map[key].field = sum(value)`: a field of the record that is the entry's value.
+
+    `@map[key].field += value` has the whole sum as its value, which then has the statement's span.
+    """
 
     target: Map | MapEntry
     field: str
     field_span: Span
     value: Expression
+
+    @property
+    def change(self) -> Binary | None:
+        """The sum of `+=` and its like."""
+        return self.value if isinstance(self.value, Binary) and self.value.span == self.span else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

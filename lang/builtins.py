@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lang.checked import Target
 from lang.diagnostics import listed
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
+from lang.records import dataclass
 from lang.settings import Settings
 from lang.types import (
     INT64,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from lang import ast
 from lang.canonical_values import value_text
 from lang.comments import Comment, comments
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.records import dataclass, field
 from lang.source import Source
 
 INDENT = "    "
@@ -196,6 +196,8 @@ def _simple(node: ast.Statement) -> str:
         case ast.Assign(_, target, value):
             return f"{value_text(target)} = {value_text(value)}"
         case ast.FieldAssign(_, target, name, _, value):
+            if isinstance(change := node.change, ast.Binary):
+                return f"{value_text(target)}.{name} {change.operator}= {value_text(change.right)}"
             return f"{value_text(target)}.{name} = {value_text(value)}"
         case ast.AssignBy(_, target, operator, value):
             return f"{value_text(target)} {operator}= {value_text(value)}"

@@ -8,7 +8,6 @@ once more and report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lang import ast
@@ -24,6 +23,7 @@ from lang.infer_statements import Statements
 from lang.machine import Machine
 from lang.options import Given, check_options, values_for, wanted
 from lang.probes import BY_NAME, KINDS, expand_attach_point
+from lang.records import dataclass, field, replace
 from lang.settings import Settings, read_settings
 from lang.types import Type, size_of
 

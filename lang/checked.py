@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.fold import Constant, fold
 from lang.machine import Field, Machine, Operand, Parameter
 from lang.options import option_constant
+from lang.records import dataclass, field
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type

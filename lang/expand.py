@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.checked import Target
 from lang.diagnostics import Diagnostics, nearest
 from lang.literals import DURATIONS, parse_integer
 from lang.machine import Machine
+from lang.records import dataclass, field
 from lang.settings import Settings
 from lang.source import Span
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from lang import ast
 from lang.checked import MapInfo
 from lang.convert import as_int, castable, settle
 from lang.fold import Constant
+from lang.records import dataclass
 from lang.signature import Function, Typing, expect_int
 from lang.types import INT64, UINT64, VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
 

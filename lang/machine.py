@@ -6,9 +6,9 @@ Every answer is a plain value; a missing thing is None or an empty tuple, never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from lang.records import dataclass, replace
 from lang.types import Enum, Struct, Type
 
 

@@ -8,12 +8,12 @@ use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 from lang import ast
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.inline import inline_body
+from lang.records import fields, replace
 from lang.source import Span
 
 MAX_EXPANSIONS = 10_000

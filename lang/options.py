@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
 from lang.literals import DURATIONS, parse_integer
+from lang.records import dataclass, field
 from lang.types import BOOL, UINT64, Int, Str, Type
 
 _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)}

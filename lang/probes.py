@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from lang import ast
 from lang.checked import Target
@@ -26,6 +25,7 @@ from lang.expand import (
 from lang.expand_events import REFUSED, self_signal, watchpoint
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
+from lang.records import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from kernel.perfcall import (
     perf_event_open,
 )
 from kernel.privilege import not_permitted
+from lang.records import dataclass
 
 _PMU = "/sys/bus/event_source/devices"
 _RETURN = 1  # config bit of the kprobe and uprobe PMUs, as their format/retprobe says

@@ -15,10 +15,10 @@ import signal
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NoReturn
 
+from lang.records import dataclass
 from runtime import helpersheader, libbcc
 from runtime.kerneltree import kernel_tree
 from runtime.object import Code, Object

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lang import ast
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
 from lang.parser import parse_file
+from lang.records import fields
 from lang.source import Source, Span
 
 SCRIPTS = sorted(Path("/usr/sbin").glob("*.bt"))

@@ -10,6 +10,7 @@ from lang.command_line import CommandLineError, HelpWanted, help_text, read_geto
 from lang.diagnostics import Diagnostics, ScriptError
 from lang.fold import Constant
 from lang.options import check_options, values_for
+from lang.page import Alias, Page, read_page
 from lang.parser import parse
 from lang.source import Source
 
@@ -31,7 +32,7 @@ begin { print(opt.pid); }
 
 def values(*words: str) -> dict[str, Constant]:
     script = parse(Source("t.ebt", SCRIPT))
-    return values_for(script.options, read_words(script, words).options)
+    return values_for(script.options, read_words(script, words)[0].options)
 
 
 DEFAULTS: dict[str, Constant] = {
@@ -67,7 +68,7 @@ def test_words(words: str, changed: dict[str, Constant]) -> None:
     ("words", "message"),
     [
         ("--pidd 3", "unknown option '--pidd'; did you mean '--pid'?"),
-        ("-x", "unknown option '-x'; ebt's own options stand before the script, --help lists the script's"),
+        ("-x", "unknown option '-x'; --help lists the script's options"),
         ("-p", "-p needs a value"),
         ("--pid", "--pid needs a value"),
         ("-p x", "-p: 'x' is no integer"),
@@ -92,6 +93,86 @@ def test_help() -> None:
     with pytest.raises(HelpWanted):
         read_words(script, ["-a", "--help"])
     assert help_text(script, "t.ebt") == HELP
+
+
+PAGED = """#!/usr/bin/env ebt
+// slow: what takes long
+//
+// How it works, in
+// two lines.
+//
+// Also:
+//     ext4slow = -t ext4      what of ext4 takes long
+//     xfsslow = -t xfs -p '1 2'
+//
+// Examples:
+//     ebt slow             all of it
+//         indented
+//
+// The last word.
+option p: string "-p" "this only";
+
+begin { print(1); }
+"""
+
+
+def test_the_page_of_a_script() -> None:
+    page = read_page(PAGED)
+    assert (page.name, page.summary) == ("slow", "what takes long")
+    assert page.text == "slow: what takes long\n\nHow it works, in\ntwo lines.\n\nThe last word."
+    assert page.aliases == (
+        Alias("ext4slow", ("-t", "ext4"), "what of ext4 takes long"),
+        Alias("xfsslow", ("-t", "xfs", "-p", "1 2"), ""),
+    )
+    assert help_text(parse(Source("t", PAGED)), "slow") == PAGED_HELP
+    assert read_page("/* a: b\n * c\n */ begin { }").text == "a: b\nc"
+    assert read_page("begin { }") == Page()
+    assert read_page("// only this").summary == "only this"
+
+
+PAGED_HELP = """\
+usage: ebt slow [options]
+
+slow: what takes long
+
+How it works, in
+two lines.
+
+The last word.
+
+options:
+  -p TEXT               this only
+  -h, --help            this text
+
+also:
+  ext4slow              what of ext4 takes long (ebt slow -t ext4)
+  xfsslow               ebt slow -t xfs -p 1 2
+
+examples:
+  ebt slow             all of it
+      indented
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "mine", "others"),
+    [
+        ("-p 1 -c x", {"pid": 1}, ["-c", "x"]),
+        ("-qc x -a", {"all": True}, ["-q", "-c", "x"]),
+        ("-cx --format=json 7", {"min_ms": 7}, ["-c", "x", "--format=json"]),
+        ("--format json", {}, ["--format", "json"]),
+        ("-v -aq", {"quiet": False, "all": True}, ["-q"]),
+    ],
+)
+def test_flags_that_the_script_does_not_have_are_for_others(
+    words: str, mine: dict[str, Constant], others: list[str]
+) -> None:
+    script = parse(Source("t.ebt", SCRIPT))
+    known = {"-c": True, "-q": False, "-v": False, "--format": True}
+    given, rest = read_words(script, words.split(), known)
+    assert (given.options, rest) == (mine, others)
+    with pytest.raises(CommandLineError, match="-c needs a value"):
+        read_words(script, ["-c"], known)
 
 
 HELP = """\
@@ -119,7 +200,7 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
     script = parse(Source("t", 'option n: uint8 "N" "how many"; begin { print($1); }'))
     with pytest.raises(CommandLineError, match="missing argument N: how many"):
         read_words(script, [])
-    given = read_words(script, ["3", "x"])
+    given, _ = read_words(script, ["3", "x"])
     assert (given.options, given.parameters) == ({"n": 3}, ("x",))
 
 

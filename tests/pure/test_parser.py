@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from lang import ast
 from lang.diagnostics import ScriptError
 from lang.parser import parse
+from lang.records import fields
 from lang.source import Source
 
 
