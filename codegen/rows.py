@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from codegen.events import emit_event
 from codegen.function import Function, Value
+from codegen.pieces import member_names
 from codegen.plan import Column, TableCell
 from lang import ast
 from lang.checked import MapInfo
@@ -19,7 +20,7 @@ from lang.functions_rows import (
     sort_name,
     table_columns,
 )
-from lang.types import VOID, Record
+from lang.types import VOID, Formatted, Record, Tuple, Type
 
 
 def _emit(f: Function, node: ast.Call) -> Value:
@@ -47,6 +48,13 @@ def _meminfo(f: Function, node: ast.Call) -> Value:
     return Value("0", f.body.type(node))
 
 
+def _format(f: Function, place: str, kind: Type, node: ast.Call) -> None:
+    assert isinstance(kind, Formatted) and isinstance(kind.of, Tuple)
+    names = member_names(kind.of)
+    for item, element, name in zip(node.arguments[1:], kind.of.elements, names, strict=True):
+        f.store(f"{place}.{name}", element, item)
+
+
 def _table(f: Function, node: ast.Call) -> Value:
     first, *options = node.arguments
     assert isinstance(first, ast.Map)
@@ -72,6 +80,7 @@ def _fields(info: MapInfo) -> int:
     return len(info.value.names) if isinstance(info.value, Record) else 1
 
 
+WRITERS: dict[str, Callable[[Function, str, Type, ast.Call], None]] = {"format": _format}
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "emit": _emit,
     "table": _table,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lang import ast
-from lang.convert import as_int
+from lang.convert import as_int, is_format, settle
 from lang.printf import Conversion, conversions
 from lang.signature import Function, Typing, expect_int, expect_text, fixed
-from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Int, Pointer, Type, Void
+from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Tuple, Type, Void
 
 _EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read")'
 MAX_PRINTF_ARGUMENTS = 127
@@ -34,7 +34,20 @@ def _printf(typing: Typing, call: ast.Call) -> Type | None:
     return VOID
 
 
+def format_type(typing: Typing, call: ast.Call) -> Type | None:
+    """The type of format(): the values, and the text that user space makes of them."""
+    _printf(typing, call)
+    text, kinds = typing.constant(call.arguments[0]), [typing.type(item) for item in call.arguments[1:]]
+    known = tuple(settle(kind) for kind in kinds if kind is not None)
+    if len(known) < len(kinds) or not isinstance(text, str):
+        return None
+    return Formatted("format", Tuple(known), (text,))
+
+
 def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: ast.Expression) -> None:
+    if is_format(kind):
+        typing.error(node, "format() makes text of a row only", 'emit(NAME = format("…", …))')
+        return
     if isinstance(kind, Void):
         typing.error(node, "this has no value to print")
         return

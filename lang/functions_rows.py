@@ -9,6 +9,7 @@ from lang import ast
 from lang.checked import MapInfo
 from lang.convert import as_int, castable, settle
 from lang.fold import Constant
+from lang.functions_output import format_type
 from lang.records import dataclass
 from lang.signature import Function, Typing, expect_int
 from lang.types import INT64, UINT64, VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
@@ -304,9 +305,12 @@ ROWS = (
     _formatter("oct", "oct(number[, digits])", "a number in octal; n/a below 0", _oct, 2),
     Function("percent", 2, 3, _percent, "percent(part, whole[, digits])", "a part of the whole, as 12.50%"),
     Function("meminfo", 1, 1, _meminfo, 'meminfo("Cached")', "a line of /proc/meminfo, in MiB"),
+    _formatter("result", "result(number)", "what a system call returned: -ENOENT, or the number", _plain),
+    _formatter("dirfd", "dirfd(number)", "a directory's descriptor: AT_FDCWD, or the number", _plain),
+    Function("format", 1, None, format_type, "format(format, value, …)", "a row's cell as printf makes it"),
     _formatter("errname", "errname(number)", "an error's name: ENOENT", _plain),
     _formatter("signame", "signame(number)", "a signal's name: SIGTERM", _plain),
     _formatter("diskname", "diskname(device)", "a disk's name by the kernel's dev_t", _plain),
     _formatter("flags", 'flags(number, "open")', "the names of the bits that are set", _flags, 2),
 )
-FORMATTERS = frozenset(item.name for item in ROWS) - {"emit", "table", "percent", "meminfo"}
+FORMATTERS = frozenset(item.name for item in ROWS) - {"emit", "table", "percent", "meminfo", "format"}

@@ -18,6 +18,7 @@ from runtime.units import UNITS, diskname, flag_names, meminfo, octal, unit_text
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
+_AT_FDCWD = -100  # include/uapi/linux/fcntl.h
 _LAST_SIGNAL = 64
 _MASK64 = (1 << 64) - 1
 _SECOND = 1_000_000_000
@@ -121,6 +122,18 @@ def signame(number: int) -> str:
         return str(number)
 
 
+def result(number: int) -> str:
+    """`-ENOENT` for -2; a number that is no error as it is."""
+    return f"-{errname(number)}" if number < 0 else str(number)
+
+
+def dirfd(number: int) -> str:
+    """`AT_FDCWD`, or the number of a descriptor."""
+    number = number & 0xFFFFFFFF
+    number -= (number & 1 << 31) << 1
+    return "AT_FDCWD" if number == _AT_FDCWD else str(number)
+
+
 def strerror(number: int) -> str:
     """The C library's text of an error, whatever its sign."""
     number = abs(number)
@@ -150,6 +163,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "signal_name": signal_name,
     "syscall_name": syscall_name,
     "signame": signame,
+    "result": result,
+    "dirfd": dirfd,
     "hex": lambda number: f"0x{number & _MASK64:x}",
     "diskname": diskname,
 }
