@@ -17,7 +17,7 @@ from lang import ast
 from lang.checked import Body, Checked, Target
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
-from lang.probes import BY_NAME
+from lang.probes import BY_NAME, mechanism
 from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
@@ -165,10 +165,10 @@ def _function_name(body: Body) -> str:
 
 
 def _context(target: Target) -> str:
-    kind = BY_NAME[target.kind]
-    if kind.registers:
+    way = mechanism(target)
+    if way in ("kprobe", "kretprobe", "uprobe", "uretprobe"):
         return "struct pt_regs *ctx"
-    if target.kind in ("fentry", "fexit", "rawtracepoint"):
+    if way in ("fentry", "fexit", "raw_tracepoint"):
         return "u64 *ctx"
     return "void *ctx"
 
@@ -179,16 +179,17 @@ def _scratch_size(function: Function) -> int:
 
 
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
-    kind = BY_NAME[function.target.kind]
+    way = function.mechanism
     attach = tuple(_attach(target) for target in function.body.targets)
     callbacks = tuple(function.callbacks)
-    return PlannedProgram(function.name, kind.program, attach, callbacks, hidden)  # type: ignore[arg-type]
+    return PlannedProgram(function.name, way, attach, callbacks, hidden)  # type: ignore[arg-type]
 
 
 def _attach(target: Target) -> Attach:
     prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
+    name = target.symbol or prefix + target.name
     return Attach(
-        target.label, place_of(target.span), target.category, prefix + target.name, target.module,
+        target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
         target.length,

@@ -42,6 +42,8 @@ class Target:
     semaphore: int = 0
     length: int = 0
     operands: tuple[Operand, ...] = ()  # a static probe's arguments
+    mechanism: str = ""  # the kind of program, where the probe's kind leaves a choice
+    symbol: str = ""  # what the kernel calls the function, where that is not `name`
 
 
 @dataclass(eq=False)

@@ -43,6 +43,7 @@ class Function:
     module: str
     parameters: tuple[Parameter, ...]
     result: Type
+    variadic: bool = False
 
 
 @dataclass(frozen=True)
