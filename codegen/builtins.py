@@ -222,6 +222,10 @@ def write_user_symbol(f: Function, place: str, address: str) -> None:
 
 
 def _user_func(f: Function, place: str, kind: Type) -> None:
+    """A user function by its address; one whose name is known as text."""
+    if isinstance(kind, Str):
+        store_label(f, place, f.target.name)
+        return
     assert isinstance(kind, Symbol)
     write_user_symbol(f, place, "PT_REGS_IP(ctx)")
 

@@ -72,6 +72,8 @@ def _stack(space: str) -> Callable[[Scene], Type | None]:
 
 
 def _func(scene: Scene) -> Type | None:
+    if scene.kind.named:
+        return Str(len(scene.target.name.encode()) + 1)
     return Symbol("user" if scene.target.kind.startswith("u") else "kernel")
 
 

@@ -196,7 +196,9 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
-        label = target.label if {"probe", "probetype"} & names or target.kind in ("begin", "end") else ""
+        named = "func" in names and BY_NAME[target.kind].named
+        shown = named or {"probe", "probetype"} & names or target.kind in ("begin", "end")
+        label = target.label if shown else ""
         way = (target.kind, mechanism(target))
         groups.setdefault((way, used, given, operands, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]
