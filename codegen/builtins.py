@@ -14,7 +14,7 @@ from codegen.names import c_string, identifier
 from codegen.program import STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
-from lang.types import Pointer, Stack, Symbol, Type, size_of
+from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
 
 BPF_F_USER_STACK = 1 << 8  # include/uapi/linux/bpf.h
 _X86_CS = 17 * 8  # offset of cs in struct pt_regs, arch/x86/include/uapi/asm/ptrace.h

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from ebt.imports import Imports
 from ebt.options import BEHIND, Options, UsageError, read_options, read_options_before
 from ebt.tools import all_tools, find_tool, is_bare
+from kernel.resolve import resolve
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
 from lang.diagnostics import nearest
@@ -88,7 +89,7 @@ def _script(name: str) -> Source:
 
 def _given(script: Script, name: str, words: list[str]) -> tuple[Given, list[str]]:
     try:
-        return read_words(script, words, BEHIND)
+        return read_words(script, words, BEHIND, resolve)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:

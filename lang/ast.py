@@ -370,7 +370,8 @@ class Declaration(Node):
 class Option(Node):
     """`option name: kind = default "-f" "--flag" "description";`: the default as text, None without one.
 
-    `place` is the upper-case name of a positional option, `choices` are the strings of an enum.
+    `place` is the upper-case name of a positional option, `choices` are the strings of an enum, `bounds` the
+    least and the largest number that may be given (`uint32(1..100)`); a default may lie outside.
     """
 
     name: str
@@ -381,6 +382,14 @@ class Option(Node):
     flags: tuple[str, ...]
     place: str
     description: str
+    bounds: tuple[int, int | None] | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Exclusion(Node):
+    """`option a | b;`: at most one of them may be given."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -455,6 +464,7 @@ class Script(Node):
     options: tuple[Option, ...] = ()
     functions: tuple[Function, ...] = ()
     imports: tuple[Import, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 Target = Variable | Map | MapEntry

@@ -236,6 +236,8 @@ def _root_line(node: ast.Node) -> str:
     if isinstance(node, ast.Declaration):
         entries = text[text.rfind("(") + 1 : text.rfind(")")].strip()
         return f"let {node.map} = {node.kind}({entries});"
+    if isinstance(node, ast.Exclusion):
+        return f"option {' | '.join(node.names)};"
     strings = _STRING.findall(text)
     if not isinstance(node, ast.Option):
         return f"import {strings[0]};"
@@ -243,6 +245,9 @@ def _root_line(node: ast.Node) -> str:
     if node.choices:
         kind += f"({', '.join(strings[: len(node.choices)])})"
         strings = strings[len(node.choices) :]
+    elif node.bounds is not None:
+        low, high = node.bounds
+        kind += f"({low}..{'' if high is None else high})"
     if node.default is None:
         return " ".join([f"option {node.name}: {kind}", *strings]) + ";"
     default = node.default_span.text.removeprefix("=").strip()

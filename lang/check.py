@@ -87,7 +87,7 @@ def check(
         machine, script.definitions, lambda node: fold(node, parameters, _unknown), found
     )
     found.raise_errors()
-    check_options(script.options, found)
+    check_options(script.options, script.exclusions, found)
     found.raise_errors()
     values = values_for(script.options, options or {})
     probes = wanted(script, Given(parameters, values))

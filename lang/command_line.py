@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from lang import ast
 from lang.diagnostics import nearest
 from lang.fold import Constant, parameter_value
-from lang.options import Given, default_value, getopt_calls, option_value, required
+from lang.options import Given, Resolve, default_value, getopt_calls, no_system, option_value, required
 from lang.page import Alias, read_page
 
 HELP = ("-h", "--help")
@@ -25,14 +25,18 @@ class HelpWanted(Exception):
 
 
 def read_words(
-    script: ast.Script, words: Sequence[str], others: Mapping[str, bool] = _NO_OTHERS
+    script: ast.Script,
+    words: Sequence[str],
+    others: Mapping[str, bool] = _NO_OTHERS,
+    resolve: Resolve = no_system,
 ) -> tuple[Given, list[str]]:
     """The values of the options that the words give, and the words that belong to others.
 
-    `others` are flags, true where a value follows, that the script need not declare to be given.
+    `others` are flags, true where a value follows, that the script need not declare to be given, `resolve`
+    finds what the system knows by name (lang.options).
     Raises CommandLineError and HelpWanted.
     """
-    reader = _Words(script, others)
+    reader = _Words(script, others, resolve)
     reader.read(list(words))
     return Given(tuple(reader.parameters), reader.values), reader.for_others
 
@@ -40,7 +44,12 @@ def read_words(
 class _Words:
     """The words in order: flags anywhere, `--` ends them, positional options first, then `$1` …"""
 
-    def __init__(self, script: ast.Script, others: Mapping[str, bool]) -> None:
+    def __init__(self, script: ast.Script, others: Mapping[str, bool], resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._exclusions = script.exclusions
+        self._names = {
+            option.name: option.place or next(iter(option.flags), option.name) for option in script.options
+        }
         self._flags = {flag: option for option in script.options for flag in option.flags}
         self._places = [option for option in script.options if option.place]
         self._waiting = list(self._places)
@@ -71,6 +80,10 @@ class _Words:
         missing = next((option for option in self._waiting if required(option)), None)
         if missing is not None:
             raise CommandLineError(f"missing argument {missing.place}: {missing.description}".rstrip(": "))
+        for exclusion in self._exclusions:
+            given = [self._names[name] for name in exclusion.names if name in self.values]
+            if len(given) > 1:
+                raise CommandLineError(f"{' and '.join(given)} cannot be used together")
 
     def _is_negative(self, word: str) -> bool:
         return word[1:2].isdigit() and word[:2] not in self._flags
@@ -135,14 +148,17 @@ class _Words:
 
     def _set(self, option: ast.Option, what: str, text: str) -> None:
         try:
-            self.values[option.name] = option_value(option, text)
+            self.values[option.name] = option_value(option, text, self._resolve)
         except ValueError as wrong:
             raise CommandLineError(f"{what}: {wrong}") from None
 
 
 # ---- Help
 
-_VALUES = {"string": "TEXT", "duration": "TIME", "size": "SIZE"}
+_VALUES = {
+    "string": "TEXT", "duration": "TIME", "size": "SIZE",
+    "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
+}  # fmt: skip
 
 
 def help_text(script: ast.Script, name: str) -> str:

@@ -37,22 +37,26 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         probes=first.probes + second.probes,
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
-        options=_without_flags(first.options, second.options) + second.options,
+        options=_merged_options(first.options, second.options),
+        exclusions=first.exclusions + second.exclusions,
         functions=first.functions + second.functions,
     )
 
 
-def _without_flags(imported: tuple[ast.Option, ...], own: tuple[ast.Option, ...]) -> tuple[ast.Option, ...]:
-    """The options of an imported file without the flags that the file that imports it has of its own.
+def _merged_options(imported: tuple[ast.Option, ...], own: tuple[ast.Option, ...]) -> tuple[ast.Option, ...]:
+    """The options of an imported file, and those of the file that imports it, which has its way.
 
-    A shared filter's `-t` gives way to a script whose `-t` means another thing; its `--tid` stays.
+    An option that it declares again stands in the place of the imported one. A flag that it has of its own
+    is taken from an imported option that has others too: a shared filter's `-t` gives way, its `--tid` stays.
     """
+    again = {option.name: option for option in own}
     taken = {flag for option in own for flag in option.flags}
-    kept = [tuple(flag for flag in option.flags if flag not in taken) for option in imported]
-    return tuple(
-        replace(option, flags=flags) if flags else option
-        for option, flags in zip(imported, kept, strict=True)
-    )
+    kept = []
+    for option in imported:
+        flags = tuple(flag for flag in option.flags if flag not in taken)
+        plain = replace(option, flags=flags) if flags else option
+        kept.append(again.pop(option.name, plain))
+    return (*kept, *again.values())
 
 
 class _Frame:

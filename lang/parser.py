@@ -78,6 +78,7 @@ class _Builder(Additions):
             tuple(item for item in items if isinstance(item, ast.Option)),
             tuple(item for item in items if isinstance(item, ast.Function)),
             tuple(item for item in items if isinstance(item, ast.Import)),
+            tuple(item for item in items if isinstance(item, ast.Exclusion)),
         )
 
     def _c_part(self, items: list[Any]) -> tuple[ast.CStruct | ast.CEnum, ...]:

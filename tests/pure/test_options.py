@@ -214,6 +214,9 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
         ('option n: uint8 "-n"; option m: uint8 "-n";', "the flag '-n' is declared twice"),
         ('option n: uint8 "-name";', "'-name' is no flag"),
         ("option n: uint8;", "the option 'n' has no flag"),
+        ('option n: pid = 1 "-n";', "an option of the type pid has no default"),
+        ('option n: size(1..2) "-n";', "only an integer option has bounds"),
+        ('option n: bool "-n"; option n | m;', "the script has no option 'm'"),
         ('option n: bool "N";', "a bool is given by a flag, not by its position"),
         ('option n: uint8 "N" "M";', "an option has flags or one upper-case name, and then one description"),
     ],
@@ -221,7 +224,8 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
 def test_wrong_declarations(declaration: str, message: str) -> None:
     found = Diagnostics()
     with pytest.raises(ScriptError) as wrong:
-        check_options(parse(Source("t", declaration + " begin { }")).options, found)
+        script = parse(Source("t", declaration + " begin { }"))
+        check_options(script.options, script.exclusions, found)
         found.raise_errors()
     assert [item.message for item in wrong.value.diagnostics] == [message]
 
@@ -250,3 +254,46 @@ def test_a_probe_that_is_switched_off_need_not_exist() -> None:
     assert [body.targets[0].kind for body in result.checked.bodies] == ["begin"]
     with pytest.raises(ScriptError):
         check(parse(Source("t.ebt", SWITCHED)), default_machine(), options={"t": True})
+
+
+SYSTEM = """
+option interval: uint32(1..100) = 0 "INTERVAL";
+option least: uint32(3..) "-m";
+option pid: pid "-p";
+option user: user "-u";
+option disk: disk "-d";
+option a: bool "-a" "--all";
+option b: string "-b";
+option a | b | interval;
+begin { }
+"""
+
+
+def test_bounds_and_what_the_system_knows() -> None:
+    known = {("pid", "7"): 7, ("user", "root"): 0, ("disk", "sda"): 8 << 20}
+
+    def resolve(kind: str, text: str) -> int:
+        if (kind, text) not in known:
+            raise ValueError(f"no {kind} '{text}'")
+        return known[kind, text]
+
+    def read(words: str) -> dict[str, Constant]:
+        script = parse(Source("t.ebt", SYSTEM))
+        return values_for(script.options, read_words(script, words.split(), {}, resolve)[0].options)
+
+    nothing = {"interval": 0, "least": 0, "pid": 0, "user": -1, "disk": 0, "a": False, "b": ""}
+    assert read("") == nothing
+    assert read("1 -m 3 -p 7 -u root -d sda") == nothing | {
+        "interval": 1, "least": 3, "pid": 7, "user": 0, "disk": 8 << 20,
+    }  # fmt: skip
+    for words, message in {
+        "0": "INTERVAL: 0 is too small: at least 1",
+        "101": "INTERVAL: 101 is too large: at most 100",
+        "-m 2": "-m: 2 is too small: at least 3",
+        "-p 8": "-p: no pid '8'",
+        "-a -b x": "-a and -b cannot be used together",
+        "5 --all": "-a and INTERVAL cannot be used together",
+    }.items():
+        with pytest.raises(CommandLineError) as wrong:
+            read(words)
+        assert str(wrong.value) == message
