@@ -186,6 +186,11 @@ def _debug(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
+def _screen(f: Function, node: ast.Call) -> Value:
+    emit_event(f, "screen", node)
+    return NOTHING
+
+
 def _checked(f: Function, node: ast.Call) -> Value:
     """static_assert(): the checker has seen that it holds."""
     return NOTHING
@@ -201,6 +206,7 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "clear": _map_action("clear"),
     "zero": _map_action("zero"),
     "time": _time,
+    "clear_screen": _screen,
     "exit": _exit,
     "join": _join,
     "debugf": _debug,

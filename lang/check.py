@@ -20,6 +20,7 @@ from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
 from lang.expand_syscall import syscall_fields
 from lang.fold import Constant, fold
+from lang.foreach import unroll_lists
 from lang.infer_statements import Statements
 from lang.machine import Machine
 from lang.needs import needs_of
@@ -90,6 +91,7 @@ def check(
     check_options(script.options, script.exclusions, found)
     found.raise_errors()
     values = values_for(script.options, options or {})
+    script = unroll_lists(script, values, found)
     probes = wanted(script, Given(parameters, values))
     drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()

@@ -148,9 +148,13 @@ class _Words:
 
     def _set(self, option: ast.Option, what: str, text: str) -> None:
         try:
-            self.values[option.name] = option_value(option, text, self._resolve)
+            value = option_value(option, text, self._resolve)
         except ValueError as wrong:
             raise CommandLineError(f"{what}: {wrong}") from None
+        before = self.values.get(option.name)
+        if option.kind == "flags" and isinstance(before, int) and isinstance(value, int):
+            value |= before  # given several times, they add up
+        self.values[option.name] = value
 
 
 # ---- Help

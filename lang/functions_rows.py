@@ -18,7 +18,10 @@ MAX_COLUMNS = 64
 MAX_DIGITS = 9
 # formatter → digits behind the point where none are asked for
 UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0, "percent": 2}
-FLAG_SETS = ("open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs")
+FLAG_SETS = (
+    "open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs", "fsopen",
+    "fsmount", "mountattr", "movemount",
+)  # fmt: skip
 
 
 class Folding(Protocol):
