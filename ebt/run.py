@@ -14,6 +14,7 @@ from ebt.machines import choose_machine
 from ebt.options import Options, UsageError
 from ebt.request import Request
 from ebt.show import show_stage
+from ebt.tools import library
 from kernel.ksyms import kernel_symbol
 from kernel.tracefs import private_tracefs
 from lang.diagnostics import Diagnostic, ScriptError
@@ -93,7 +94,13 @@ def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
 def _warn(compiled: Compiled, options: Options) -> None:
     if options.warnings:
         for item in compiled.warnings:
-            tell(item.render())
+            if options.verbose or not _is_tools_choice(item):
+                tell(item.render())
+
+
+def _is_tools_choice(item: Diagnostic) -> bool:
+    """Whether a standard tool does without a probe that it can do without: not the user's concern."""
+    return item.message.startswith("skipped: ") and item.span.source.name.startswith(library() + os.sep)
 
 
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:

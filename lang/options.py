@@ -94,8 +94,8 @@ def default_value(option: ast.Option) -> Constant:
 
 
 def required(option: ast.Option) -> bool:
-    """Whether the option must be given: a positional one without a default."""
-    return bool(option.place) and option.default is None
+    """Whether the option must be given: a positional one, or a list, without a default."""
+    return (bool(option.place) or option.kind == "directories") and option.default is None
 
 
 def values_for(options: tuple[ast.Option, ...], given: Mapping[str, Constant]) -> dict[str, Constant]:

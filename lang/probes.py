@@ -150,11 +150,11 @@ KINDS = (
     ),
     Kind(
         "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry"),
-        "entry of a kernel function, by trampoline", args=True, func=True, named=True,
+        "entry of a kernel function, by trampoline", args=True, numbered=True, func=True, named=True,
     ),
     Kind(
         "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit"),
-        "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
+        "return of a kernel function, by trampoline", args=True, numbered=True, retval=True, entry="fentry",
         func=True, named=True,
     ),
     Kind(
