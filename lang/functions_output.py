@@ -9,6 +9,7 @@ from lang.signature import Function, Typing, expect_int, expect_text, fixed
 from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Tuple, Type, Void
 
 _EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read")'
+ROW_ONLY = ("format() makes text of a row only", 'emit(NAME = format("…", …))')
 MAX_PRINTF_ARGUMENTS = 127
 
 
@@ -46,7 +47,7 @@ def format_type(typing: Typing, call: ast.Call) -> Type | None:
 
 def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: ast.Expression) -> None:
     if is_format(kind):
-        typing.error(node, "format() makes text of a row only", 'emit(NAME = format("…", …))')
+        typing.error(node, *ROW_ONLY)
         return
     if isinstance(kind, Void):
         typing.error(node, "this has no value to print")
@@ -71,6 +72,8 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
         kind = typing.type(first)
         if isinstance(kind, Void):
             typing.error(first, "this has no value to print")
+        elif kind is not None and is_format(kind):
+            typing.error(first, *ROW_ONLY)
         elif isinstance(kind, Aggregate):
             message = f"cannot print the value of individual keys of a {kind.kind}() map"
             hint = (
