@@ -10,6 +10,7 @@ from ebt.compiling import compile_request, machine_for
 from ebt.doctor import doctor
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options
+from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
@@ -125,10 +126,20 @@ def _list(words: list[str], sources: list[Source]) -> int:
     return about(options) if options.help else list_tools(options.words)
 
 
+def _repl(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    if options.help:
+        return about(options)
+    if options.words or options.program is not None:
+        raise UsageError("repl takes no script: type it at the prompt, or 'run FILE' there")
+    return run_prompt(options)
+
+
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
     "fmt": _format,
     "doctor": _doctor,
     "list": _list,
+    "repl": _repl,
 }

@@ -22,7 +22,7 @@ _ALL = (
     Command("pause", "pause N", "keep a job's output in its log only", 1),
     Command("resume", "resume N", "show a paused job's output again", 1),
     Command("log", "log [N] [LINES]", "the last lines that a job printed", 2),
-    Command("print", "print @map [TOP]", "a map of the newest job (N:@map: of job N); @map alone does too", 2, 1),
+    Command("print", "print @map [TOP]", "a map of the newest job (N:@map: of job N), as @map alone", 2, 1),
     Command("watch", "watch @map [SECONDS]", "show a map anew each second until Ctrl-C or 'watch off'", 2, 1),
     Command("clear", "clear @map", "empty a map", 1, 1),
     Command("save", "save @map FILE.json|csv", "write a map to a file", 2, 2),

@@ -1,17 +1,14 @@
-"""What the prompt needs of the command around it, as a Protocol: both share one compiler and one set of tools."""
+"""What the prompt needs of the command around it, which has the compiler and the tools: a Protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from codegen.pipeline import Compiled
 from lang.machine import Machine
 from lang.source import Source
 from runtime.object import Object
-
-if TYPE_CHECKING:
-    import subprocess
 
 
 class Prepared(Protocol):
@@ -67,9 +64,6 @@ class Host(Protocol):
 
     def stage(self, compiled: Compiled, stage: str) -> str:
         """ast, plan or codegen of a compiled program."""
-
-    def start(self, command: str) -> subprocess.Popen[bytes]:
-        """The command of -c, started and stopped before its first instruction."""
 
     def describe(self, problem: Exception) -> str | None:
         """The message of an expected failure; None for a bug."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Literal
 
 from kernel.ksyms import kernel_symbol
 from repl.host import Host, Prepared
+from runtime.child import end_child, start_child
 from runtime.control import Control
 from runtime.load import Loaded, load
 from runtime.session import run
@@ -116,7 +114,7 @@ class Job:
         )  # fmt: skip
         try:
             if self.prepared.command is not None:
-                self._child = host.start(self.prepared.command)
+                self._child = start_child(self.prepared.command)
         except BaseException:
             loaded.close()
             raise
@@ -153,21 +151,11 @@ class Job:
             self.failure = host.describe(problem) or f"ebt: a fault of ebt: {problem!r}"
             log.tell(self.failure)
         finally:
-            self._end_child()
+            if self._child is not None:
+                end_child(self._child)
             self.control.end()
             log.close()
             self._show(self, [])
-
-    def _end_child(self) -> None:
-        if self._child is not None and self._child.poll() is None:
-            for number in (signal.SIGTERM, signal.SIGCONT):
-                with suppress(ProcessLookupError):
-                    os.kill(self._child.pid, number)
-            try:
-                self._child.wait(2)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
 
     def _set_attached(self, count: int) -> None:
         self.probes = count

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import ThreadedCompleter
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import PygmentsLexer
-from prompt_toolkit.patch_stdout import StdoutProxy
+from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.styles import Style
 from pygments import highlight
 from pygments.formatters import TerminalFormatter
 from pygments.lexers import get_lexer_by_name
 
+from repl.catalogue import EMPTY, catalogue_of
 from repl.commands import COMMANDS
 from repl.complete import is_complete
 from repl.completer import SuggestCompleter
+from repl.display import Display
+from repl.editor import edit
 from repl.history import open_history
+from repl.host import Host
+from repl.jobs import Jobs
 from repl.keys import key_bindings
 from repl.lexer import EbtLexer
 from repl.lines import is_command
 from repl.marks import MarkRefused
 from repl.on_maps import map_text
 from repl.shell import Shell
-from repl.state import Refused, counted
+from repl.state import Refused, State, counted
 from repl.status import Resolver, Status
 from repl.suggest import Knowledge
 from repl.validator import ProgramValidator
@@ -74,7 +80,7 @@ class Terminal:
         )  # fmt: skip
         self._session.default_buffer.on_text_changed += lambda _: self._asking.set()
 
-    def run(self, proxy: StdoutProxy) -> int:
+    def run(self) -> int:
         """Read and carry out until the user leaves; 0."""
         for target, name in ((self._resolve, "resolve"), (self._redraw, "watch")):
             threading.Thread(target=target, name=name, daemon=True).start()
@@ -89,7 +95,6 @@ class Terminal:
                 continue
             self._statuses = []
             self._shell.execute(text)
-            proxy.flush()
         return 0
 
     def _leave(self) -> None:
@@ -175,3 +180,60 @@ class Terminal:
         if not shown:
             return [("", f"{left}· Tab completes · Ctrl-R searches · Ctrl-D leaves · help")]
         return [("", f"{left}· "), ("" if shown[0].works else "class:toolbar.bad", shown[0].words)]
+
+
+
+class Names:
+    """What can be completed: read on a thread, and taken as a whole when it is there."""
+
+    def __init__(self, state: State, files: Callable[[str], Sequence[str]]) -> None:
+        self._state, self._files = state, files
+        self._catalogue, self._machine = EMPTY, state.host.machine
+        self._tools: list[tuple[str, str]] = []
+        self.read()
+
+    def read(self) -> None:
+        """Begin to read the names of the machine that programs are compiled for."""
+        self._catalogue, self._machine = EMPTY, self._state.host.machine
+        threading.Thread(target=self._fill, name="names", daemon=True).start()
+
+    def _fill(self) -> None:
+        machine = self._machine
+        tools = self._state.host.tools("")
+        found = catalogue_of(machine)
+        if machine is self._machine:
+            self._tools, self._catalogue = tools, found
+
+    def known(self) -> Knowledge:
+        """Everything at this moment."""
+        state = self._state
+        if state.host.machine is not self._machine:
+            self.read()
+        return Knowledge(
+            self._catalogue, self._machine, {item.name: item.about for item in COMMANDS.values()},
+            sorted({name for job in state.jobs.alive for name in job.maps}),
+            list(state.definitions.variables()), self._tools,
+            [(job.number, job.title) for job in state.jobs.all.values()], state.host.tool_flags, self._files,
+        )  # fmt: skip
+
+
+def session(host: Host, resolver: Resolver, files: Callable[[str], Sequence[str]]) -> int:
+    """A whole session at a terminal, from the greeting to the end of the last job."""
+    with patch_stdout(raw=True):
+        display = Display(_print)
+        jobs = Jobs(display.show)
+        state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint)
+        names = Names(state, files)
+        terminal = Terminal(Shell(state), names.known, resolver)
+        display.start(lambda: len(jobs.all) > 1)
+        _print(f"ebt on {host.machine.title}: a program runs as you enter it, help shows the commands\n")
+        try:
+            return terminal.run()
+        finally:
+            jobs.stop_all()
+            display.close()
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
