@@ -14,10 +14,12 @@ from ebt.doctor import doctor
 from ebt.failures import WRONG, describe, tell
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options, read_options_before
+from ebt.profile import profile
 from ebt.request import ShowHelp, read_request, read_script
 from ebt.run import compile_request, machine_for, run_script
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from lang import cachefile
 from lang.canonical import canonical
 from lang.parser import parse_file
 from lang.source import Source
@@ -31,6 +33,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor
+       ebt profile save FILE
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
@@ -70,18 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as .venv/bin/ebt leaves it while it imports
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    cachefile.listen(lambda text: tell(f"ebt: warning: {text}"))
     source: list[Source] = []
     verbose = "-v" in words
     try:
-        return _command(words, source)
+        return _printed(words, source)
     except UsageError as wrong:
         tell(str(wrong) if str(wrong).startswith("HINT:") else f"ebt: error: {wrong}")
         return WRONG
-    except ShowHelp as shown:
-        print(shown, end="", flush=True)
-        return 0
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that no exit handler writes to the pipe again
+        _silence()
         return 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -89,8 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = describe(problem, source, verbose)
         if told is None:
             raise
+        if isinstance(problem, OSError):
+            _silence()
         tell(told[0])
         return told[1]
+
+
+def _silence() -> None:
+    """Standard output cannot be written any more: no exit handler is to try it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _printed(words: list[str], sources: list[Source]) -> int:
+    """Run a command and write what it has printed."""
+    try:
+        code = _command(words, sources)
+    except ShowHelp as shown:
+        print(shown, end="")
+        code = 0
+    sys.stdout.flush()
+    return code
 
 
 def _command(words: list[str], sources: list[Source]) -> int:
@@ -173,12 +192,18 @@ def _list(words: list[str], sources: list[Source]) -> int:
     return _about(options) if options.help else list_tools(options.words)
 
 
+def _profile(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return _about(options) if options.help else profile(options.words, options.btf)
+
+
 _COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
     "fmt": _format,
     "doctor": _doctor,
     "list": _list,
+    "profile": _profile,
 }
 
 interrupts.loaded()

@@ -24,7 +24,8 @@ from lang.parser import parse
 from lang.records import dataclass, field
 from lang.source import Source
 
-COMMANDS = ("check", "compile", "doctor", "fmt", "list")  # ebt.cli has them; here for "did you mean"
+# what ebt.cli has, for "did you mean"
+COMMANDS = ("check", "compile", "doctor", "fmt", "list", "profile")
 MAX_SCRIPT_BYTES = 64 << 20
 # Whether a script may have options: then it is parsed before anything else is begun.
 _ASKS = re.compile(r"^[ \t]*(?:option|import)\b|\bgetopt\s*\(", re.MULTILINE)
