@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ebt.failures import WRONG, tell
+from ebt.messages import WRONG, tell
 from ebt.options import UsageError
 from kernel.live import LiveMachine
+from kernel.mounts import private_tracefs
 from kernel.record import record
-from kernel.tracefs import find_tracefs, private_tracefs
+from kernel.tracefs import find_tracefs
 
 USAGE = "ebt profile save FILE"
 

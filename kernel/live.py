@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel import elf, functions, tracefs
+from kernel import elf, functions, modules, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.bpfcall import possible_cpus
 from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
@@ -30,7 +30,7 @@ _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.
 class LiveMachine(KernelMachine):
     """The kernel that runs this process. Nothing is read before it is asked for, nothing twice.
 
-    Where tracefs is not mounted, `kernel.tracefs.private_tracefs` must have run before the first question.
+    Where tracefs is not mounted, `kernel.mounts.private_tracefs` must have run before the first question.
     `btf` is a file to use in place of /sys/kernel/btf/vmlinux. One that is missing or damaged raises BtfError
     at the first question that needs it; a kernel without BTF answers those with None.
     """
@@ -118,6 +118,11 @@ class LiveMachine(KernelMachine):
     def function_names(self) -> functions.FunctionNames:
         """The names of the traceable functions."""
         return functions.traceable_functions(self._root, self.types)
+
+    @kept
+    def unloaded_module(self, function: str) -> str:
+        """The module of this kernel that has the function and is not loaded; empty where there is none."""
+        return modules.unloaded_module(function)
 
     @property
     def knows_symbols(self) -> bool:

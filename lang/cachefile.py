@@ -9,14 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 _MAGIC = b"ebtc"
-_HEAD = 20
-_MOST_FILES = 400  # each boot and each kernel leaves a few; beyond that the oldest go
 _told: set[str] = set()
 _listeners: list[Callable[[str], None]] = []
 
@@ -32,28 +29,30 @@ def _complain(text: str) -> None:
         _listeners[0](text)
 
 
-def cache_directory() -> Path | None:
+def cache_directory() -> str | None:
     """The cache folder of ebt, made on first use with mode 0700.
 
     None where there is none to trust: not ours, or writable by others. Who took another's home along (sudo)
     has one in his own.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    found = _own(Path(base) / "ebt")
-    if found is None and not os.environ.get("XDG_CACHE_HOME"):
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return _own(os.path.join(base, "ebt"))
+    home = os.path.expanduser("~")
+    found = _own(os.path.join(home, ".cache/ebt"))
+    if found is None:
         import pwd  # hardly ever needed
 
         with suppress(KeyError):
-            home = pwd.getpwuid(os.geteuid()).pw_dir
-            if home != os.path.expanduser("~"):
-                return _own(Path(home) / ".cache/ebt")
+            own = pwd.getpwuid(os.geteuid()).pw_dir
+            return _own(os.path.join(own, ".cache/ebt")) if own != home else None
     return found
 
 
-def _own(folder: Path) -> Path | None:
+def _own(folder: str) -> str | None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        status = os.stat(folder)
     except OSError:
         return None
     if status.st_uid != os.geteuid():
@@ -64,8 +63,8 @@ def _own(folder: Path) -> Path | None:
     return folder
 
 
-def _path(folder: Path, kind: str, key: str) -> Path:
-    return folder / f"{kind}-{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
+def _path(folder: str, kind: str, key: str) -> str:
+    return f"{folder}/{kind}-{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
 
 
 def load(kind: str, key: str) -> memoryview | None:
@@ -75,46 +74,55 @@ def load(kind: str, key: str) -> memoryview | None:
         return None
     path = _path(folder, kind, key)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError:
         return None
-    body = memoryview(data)[_HEAD:]
-    if data[:4] == _MAGIC and data[4:_HEAD] == hashlib.blake2b(body, digest_size=16).digest():
+    body = memoryview(data)[20:]
+    if data[:4] == _MAGIC and data[4:20] == hashlib.blake2b(body, digest_size=16).digest():
         return body
     with suppress(OSError):
-        os.replace(path, folder / "damaged")
-        _complain(f"{path} was damaged, and is now {folder / 'damaged'}; a new one is made")
+        os.replace(path, f"{folder}/damaged")
+        _complain(f"{path} was damaged, and is now {folder}/damaged; a new one is made")
     return None
 
 
-def store(kind: str, key: str, body: bytes) -> None:
-    """Put the bytes under the key, whole or not at all; failure is silent, as it only costs time."""
+def store(kind: str, key: str, body: bytes, most: int = 64) -> None:
+    """Put the bytes under the key, whole or not at all; failure is silent, as it only costs time.
+
+    Of this kind so many are kept: those that were written last.
+    """
     folder = cache_directory()
     if folder is None:
         return
-    name = ""
+    name = f"{folder}/.{kind}-{os.getpid()}-{time.monotonic_ns()}"
     try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{kind}-")
-        with os.fdopen(handle, "wb") as file:
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(_MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body)
         os.replace(name, _path(folder, kind, key))
-        _thin_out(folder)
+        _prune(folder, kind, most)
     except OSError:
-        if name:
-            with suppress(OSError):
-                os.unlink(name)
+        with suppress(OSError):
+            os.unlink(name)
 
 
-def _thin_out(folder: Path) -> None:
-    """Remove the oldest files where there are too many."""
+def remove(kind: str, key: str) -> None:
+    """Forget what is stored under the key."""
+    folder = cache_directory()
+    if folder is not None:
+        with suppress(OSError):
+            os.unlink(_path(folder, kind, key))
+
+
+def _prune(folder: str, kind: str, most: int) -> None:
     with os.scandir(folder) as entries:
-        files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-    if len(files) <= _MOST_FILES:
+        files = [entry.path for entry in entries if entry.name.startswith(f"{kind}-")]
+    if len(files) <= most:
         return
     aged = []
-    for entry in files:
+    for path in files:
         with suppress(FileNotFoundError):  # another ebt removed it
-            aged.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
-    for _, path in sorted(aged)[: len(aged) - _MOST_FILES // 2]:
+            aged.append((os.stat(path).st_mtime_ns, path))
+    for _, path in sorted(aged)[: len(aged) - most]:
         with suppress(FileNotFoundError):
             os.unlink(path)
