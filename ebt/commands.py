@@ -10,6 +10,7 @@ from ebt.compiling import compile_request, machine_for
 from ebt.doctor import doctor
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options
+from ebt.profile import profile
 from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
@@ -27,6 +28,8 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor
+       ebt repl
+       ebt profile save FILE
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
@@ -133,6 +136,9 @@ def _repl(words: list[str], sources: list[Source]) -> int:
     if options.words or options.program is not None:
         raise UsageError("repl takes no script: type it at the prompt, or 'run FILE' there")
     return run_prompt(options)
+def _profile(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return about(options) if options.help else profile(options.words, options.btf)
 
 
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
@@ -142,4 +148,5 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "doctor": _doctor,
     "list": _list,
     "repl": _repl,
+    "profile": _profile,
 }
