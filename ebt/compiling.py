@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from lang.probes import BY_NAME
 from lang.records import dataclass
 from lang.source import Source
 from runtime.bpf import Compiler
+from runtime.fitting import compile_fitting
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         return None
     _require_probes(compiled, request)
     front = time.monotonic()
-    code = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
+    compiled, code = compile_fitting(
+        compiled, partial(_compile, request, machine.as_machine, options), compiler, request.source.name
+    )
     if options.verbose:
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in compiled.warnings)
@@ -89,12 +93,14 @@ def compile_request(request: Request, options: Options) -> Compiled:
     return compiled
 
 
-def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
+def _compile(
+    request: Request, machine: Machine, options: Options, environment: Mapping[str, str] | None = None
+) -> Compiled:
     return compile_script(
         request.input,
         machine,
         request.parameters,
-        dict(os.environ),
+        {**os.environ, **(environment or {})},
         options.pid,
         options.unsafe,
         request.options,
