@@ -12,6 +12,7 @@ from ebt.explain import explanation
 from ebt.listing import list_probes
 from ebt.messages import WRONG, tell
 from ebt.options import Options, UsageError, read_options
+from ebt.profile import profile
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
@@ -30,6 +31,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt explain TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-f json]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor
+       ebt profile save FILE
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
@@ -146,6 +148,11 @@ def _list(words: list[str], sources: list[Source]) -> int:
     return about(options) if options.help else list_tools(options.words)
 
 
+def _profile(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return about(options) if options.help else profile(options.words, options.btf)
+
+
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
@@ -153,4 +160,5 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "doctor": _doctor,
     "explain": _explain,
     "list": _list,
+    "profile": _profile,
 }
