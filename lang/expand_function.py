@@ -15,6 +15,7 @@ from lang.diagnostics import nearest
 from lang.expand import Expansion
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
+from lang.neighbours import nearest_tracepoints
 from lang.prototype import agreed, read_prototype
 from lang.records import dataclass
 from lang.resolution import Candidate
@@ -240,8 +241,8 @@ class _Functions:
     def _none_works(self, lacking: dict[str, str]) -> list[Target]:
         for way, reason in lacking.items():
             self.expansion.tried.append(Candidate(way, self.name, reason))
-        reasons = "; ".join(dict.fromkeys(lacking.values()))
-        hints = nearest_tracepoints(self.expansion.machine, self.name)
+        reasons = "; ".join(sorted(set(lacking.values())))
+        hints = nearest_tracepoints(self.expansion.machine, self.name, self.at_return)
         what = f"'{self.kind}:{':'.join(self.expansion.parts)}'"
         return self.expansion.missing(f"{what} cannot be attached on this kernel: {reasons}", *hints)
 
@@ -256,7 +257,8 @@ class _Functions:
 
     def _refused(self, refused: list[tuple[str, str]]) -> list[Target]:
         reasons = "; ".join(f"{way}: {reason}" for way, reason in refused)
-        return self.expansion.missing(f"'{self.kind}:{self.name}' cannot be attached: {reasons}")
+        what = f"'{self.kind}:{':'.join(self.expansion.parts)}'"
+        return self.expansion.missing(f"{what} cannot be attached: {reasons}")
 
 
 def trampoline_refusal(prototype: Function | None, symbol: str, arch: str) -> str:
@@ -297,20 +299,6 @@ def _name_and_offset(expansion: Expansion, kind: str) -> tuple[str, int]:
     except ValueError as wrong:
         expansion.error(str(wrong))
         return name, 0
-
-
-def nearest_tracepoints(machine: Machine, function: str) -> tuple[str, ...]:
-    """A kernel without kprobes: the tracepoints whose names share the function's words."""
-    words = [
-        word for word in re.split(r"[_*.]+", function) if len(word) > 2 and word not in ("sys", "vfs", "x64")
-    ]
-    if not words:
-        return ()
-    everything = machine.tracepoints("*", f"*{words[-1]}*")
-    ranked = sorted(everything, key=lambda item: (item[1] != f"sys_enter_{words[-1]}", len(item[1]), item))[
-        :3
-    ]
-    return ("try " + " or ".join(f"tracepoint:{c}:{n}" for c, n in ranked),) if ranked else ()
 
 
 def _same_start(machine: Machine, name: str) -> list[str]:

@@ -99,7 +99,7 @@ class Access(InferenceBase):
         found = self.argument(node.name)
         target = self.scene.target
         if found is None:
-            if target.symbol and target.parameters is None:
+            if target.fields is None and target.symbol and target.parameters is None:
                 self._refuse_unknown(node)
                 return None
             message = f"'{target.label}' has no argument named '{node.name}'"
