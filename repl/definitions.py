@@ -36,7 +36,7 @@ class Definitions:
     def variables(self) -> dict[str, str]:
         """The variables of `set`: name → value as written."""
         return {
-            key[4:]: text.partition("= ")[2].rstrip(";")
+            key[4:]: text.partition("= ")[2].rpartition(" ")[0]
             for key, text in self.texts
             if key.startswith("set ")
         }
@@ -75,5 +75,5 @@ def variable(name: str, value: str) -> str:
         number = int(value, 0)
     except ValueError:
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'option {name}: string = "{quoted}";'
-    return f"option {name}: int64 = {number};"
+        return f'option {name}: string = "{quoted}" "--{name}";'
+    return f'option {name}: int64 = {number} "--{name}";'

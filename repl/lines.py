@@ -1,8 +1,8 @@
 """A piece of input → what it is: a command, a query of a map, a shell command, or a program.
 
-One rule tells them apart: input is a command if its first word is in the table of commands and no ':' follows
-that word, or if it begins with ':'. No probe kind and no keyword of the language is in the table (a test
-keeps it). `@map` and `2:@map` are queries, `!` begins a shell command. All else is a program or a definition.
+One rule tells them apart: a program or a definition begins with a probe (a word and its ':') or with one of the
+words STARTS; `@map` and `2:@map` are queries, `!` begins a shell command. All else is a command, and so is
+what begins with ':'. No command has the name of a word in STARTS (a test keeps it).
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from collections.abc import Collection
 
 from lang.records import dataclass
 
-_WORD = re.compile(r"\s*(:?)([a-z]+)(?=\s|$)")
+STARTS = {
+    "begin", "end", "self", "fn", "macro", "struct", "union", "enum", "typedef", "import", "option", "config",
+    "let",
+}  # fmt: skip
+_WORD = re.compile(r"\s*(:?)([a-zA-Z_]\w*)(?=\s|$)")
 _QUERY = re.compile(r"\s*(?:(\d+):)?(@\w*)\s*;?\s*\Z")
 
 
@@ -72,7 +76,7 @@ def read_line(text: str, commands: Collection[str]) -> Line:
     if query is not None:
         return Query(int(query[1] or 0), query[2])
     word = _WORD.match(text)
-    if word is not None and (word[2] in commands or word[1]):
+    if word is not None and (word[1] or word[2] in commands or word[2].lower() not in STARTS):
         rest = text[word.end() :].strip()
         try:
             return Command(word[2], tuple(shlex.split(rest)), rest)

@@ -71,7 +71,7 @@ def _of_command(before: str, known: Knowledge) -> list[Suggestion]:
     stripped = before.lstrip().removeprefix(":")
     name, space, rest = stripped.partition(" ")
     if not space:
-        return _matching(name, known.commands.items())
+        return _matching(name, [*_kinds(), *known.commands.items()])
     word = _last_word(rest)
     if name == "run" and word.startswith("-") and rest.split():
         return _matching(word, known.flags(rest.split()[0]))
@@ -107,10 +107,12 @@ def _in_header(before: str, known: Knowledge) -> list[Suggestion]:
         return []
     kind, word = found[1], found[2]
     if kind is None:
-        kinds = [(f"{item.name}{'' if item.special else ':'}", item.doc) for item in KINDS]
-        first = [] if before.strip() != word else list(known.commands.items())
-        return _matching(word, [*kinds, *first])
+        return _matching(word, _kinds())
     return _targets(kind.lower(), word, known)
+
+
+def _kinds() -> list[tuple[str, str]]:
+    return [(f"{item.name}{'' if item.special else ':'}", item.doc) for item in KINDS]
 
 
 def _targets(written: str, word: str, known: Knowledge) -> list[Suggestion]:
