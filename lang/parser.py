@@ -433,8 +433,8 @@ def _parser() -> Lark:
 def parse(source: Source, load: Load | None = None, before: Source | None = None) -> ast.Script:
     """The script's tree with what it imports; macros, functions and #define names are expanded.
 
-    `load` reads an imported file, once. What `before` defines is defined in the script too. Raises ScriptError
-    for what is no script.
+    `load` reads an imported file, once. What `before` defines is defined in the script too. Raises
+    ScriptError for what is no script.
     """
     script, defines = _with_imports(source, load)
     if before is not None:

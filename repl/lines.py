@@ -1,7 +1,7 @@
 """A piece of input → what it is: a command, a query of a map, a shell command, or a program.
 
-One rule tells them apart: a program or a definition begins with a probe (a word and its ':') or with one of the
-words STARTS; `@map` and `2:@map` are queries, `!` begins a shell command. All else is a command, and so is
+One rule tells them apart: a program or a definition begins with a probe (a word and its ':') or with a word
+of STARTS; `@map` and `2:@map` are queries, `!` begins a shell command. All else is a command, and so is
 what begins with ':'. No command has the name of a word in STARTS (a test keeps it).
 """
 

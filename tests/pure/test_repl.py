@@ -68,7 +68,8 @@ def test_no_command_looks_like_a_program() -> None:
 @pytest.mark.parametrize(
     ("text", "complete"),
     [
-        ("begin {", False), ("begin { @ = 1; }", True), ('begin { printf("x"', False), ("kprobe:f /pid == 1", False),
+        ("begin {", False), ("begin { @ = 1; }", True), ('begin { printf("x"', False),
+        ("kprobe:f /pid == 1", False),
         ("begin", False), ("begin { } }", True), ('begin { "abc', True), ("/* a", False), ("fn f(", False),
         ("begin { if (1) {", False), ("begin { ) }", True), ("", True),
     ],
@@ -119,10 +120,11 @@ def test_suggest(text: str, first: str) -> None:
 def test_suggestions_replace_what_is_typed() -> None:
     text = "kprobe:vfs_read { args.cou"
     (item,) = suggest(text, len(text), KNOWN)
-    assert text[: len(text) - item.back] + item.text == "kprobe:vfs_read { args.count" and item.about == "uint64"
+    completed = text[: len(text) - item.back] + item.text
+    assert (completed, item.about) == ("kprobe:vfs_read { args.count", "uint64")
 
 
-@pytest.mark.parametrize("text", ["kprobe:vfs_read { nothing_such.", 'begin { "', "begin { 5.", "x" * 3000, "{{{{"])
+@pytest.mark.parametrize("text", ["kprobe:f { nothing_such.", 'begin { "', "begin { 5.", "x" * 3000, "{{{{"])
 def test_nothing_to_suggest(text: str) -> None:
     assert offered(text) == []
 
@@ -160,7 +162,8 @@ def test_statuses_of_what_is_typed() -> None:
     def ask(point: str) -> str:
         asked.append(point)
         if "nothing" in point:
-            raise ScriptError([Diagnostic("error", Span(Source("x", ""), 0, 0), "no such function", ("try x",))])
+            nowhere = Span(Source("x", ""), 0, 0)
+            raise ScriptError([Diagnostic("error", nowhere, "no such function", ("try x",))])
         return f"{point} → kprobe"
 
     resolver = Resolver(ask)
