@@ -61,7 +61,7 @@ def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Ta
     expansion.tried, expansion.choosing, expansion.partly = [], False, True
     targets = _expand_one(point, expansion)
     told = [item.message for item in expansion.found.found[before:] if not targets]
-    choice = _choice(point, expansion, targets, told[0] if told else "nothing matches")
+    choice = _choice(point, expansion, targets, told[-1] if told else "nothing matches")
     _record(point, expansion, [choice], 0 if targets else None)
     return targets
 
