@@ -14,9 +14,7 @@ from lang.resolution import Candidate, Choice, Resolution
 TAKEN, LEFT = "+", "-"
 
 
-def explanation(
-    machine: Machine, found: tuple[Resolution, ...], compiled: Compiled | None, form: str
-) -> str:
+def explanation(machine: Machine, found: tuple[Resolution, ...], compiled: Compiled | None, form: str) -> str:
     """The whole answer of `ebt explain`; `compiled` is None where the script cannot run there."""
     beside = _beside(compiled) if compiled is not None else {}
     if form == "json":

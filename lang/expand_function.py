@@ -13,6 +13,7 @@ from lang.calling import ARGUMENT_REGISTERS, context_words, words
 from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
+from lang.expand_syscall import WITHOUT_ARGUMENTS
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
 from lang.neighbours import nearest_tracepoints
@@ -110,6 +111,8 @@ class _Functions:
         """
         machine = self.expansion.machine
         found = [_Found(module, name, name) for module, name in machine.functions(self.name, self.module)]
+        if not found and self.exact:
+            found = self._find_call()
         if not self.exact or self.offset:
             return found
         clones = [
@@ -134,6 +137,14 @@ class _Functions:
             "calls that end before it are not seen",
         )
         return clones
+
+    def _find_call(self) -> list[_Found]:
+        """What serves a system call without arguments has two names, of which only one is listed."""
+        machine, prefix = self.expansion.machine, self.expansion.machine.syscall_prefix
+        if not prefix or not self.name.startswith(prefix):
+            return []
+        other = WITHOUT_ARGUMENTS + self.name.removeprefix(prefix)
+        return [_Found(module, self.name, other) for module, _ in machine.functions(other, self.module)]
 
     # ---- By which mechanism
 
@@ -165,7 +176,7 @@ class _Functions:
         if way not in _TRAMPOLINES:
             return ""
         if item.symbol != item.name:
-            return "a trampoline cannot be attached to what the compiler renamed"
+            return f"it is {item.symbol} here, and a trampoline needs a function of this name"
         if not self.typed and (reason := self._wants_registers(item)):
             return reason
         known = self.expansion.machine.function(item.name, item.module)

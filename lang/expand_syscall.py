@@ -18,7 +18,7 @@ from lang.syscalls import syscall_names as syscall_table
 
 ENTER, EXIT = "sys_enter_", "sys_exit_"
 _PLAIN = "sys_"  # a kernel without wrappers: the function has the call's own arguments
-_WITHOUT_ARGUMENTS = "__do_sys_"
+WITHOUT_ARGUMENTS = "__do_sys_"
 
 
 def syscall(kind: str) -> Callable[[Expansion], list[Target]]:
@@ -44,8 +44,8 @@ def wrappers(machine: Machine, name: str) -> dict[str, str]:
     if not prefix:
         return {}
     found = {}
-    for _, item in machine.functions(_WITHOUT_ARGUMENTS + name, "vmlinux"):
-        plain = item.removeprefix(_WITHOUT_ARGUMENTS)
+    for _, item in machine.functions(WITHOUT_ARGUMENTS + name, "vmlinux"):
+        plain = item.removeprefix(WITHOUT_ARGUMENTS)
         if plain in syscall_table(machine.arch):  # there are functions of other ABIs, such as ia32_
             found[plain] = item
     for _, item in machine.functions(prefix + name, "vmlinux"):
