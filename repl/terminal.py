@@ -18,7 +18,6 @@ from pygments import highlight
 from pygments.formatters import TerminalFormatter
 from pygments.lexers import get_lexer_by_name
 
-from repl.catalogue import EMPTY, catalogue_of
 from repl.commands import COMMANDS
 from repl.complete import is_complete
 from repl.completer import SuggestCompleter
@@ -31,6 +30,7 @@ from repl.keys import key_bindings
 from repl.lexer import EbtLexer
 from repl.lines import is_command
 from repl.marks import MarkRefused
+from repl.names import Names
 from repl.on_maps import map_text
 from repl.shell import Shell
 from repl.state import Refused, State, counted
@@ -181,40 +181,6 @@ class Terminal:
             return [("", f"{left}· Tab completes · Ctrl-R searches · Ctrl-D leaves · help")]
         return [("", f"{left}· "), ("" if shown[0].works else "class:toolbar.bad", shown[0].words)]
 
-
-
-class Names:
-    """What can be completed: read on a thread, and taken as a whole when it is there."""
-
-    def __init__(self, state: State, files: Callable[[str], Sequence[str]]) -> None:
-        self._state, self._files = state, files
-        self._catalogue, self._machine = EMPTY, state.host.machine
-        self._tools: list[tuple[str, str]] = []
-        self.read()
-
-    def read(self) -> None:
-        """Begin to read the names of the machine that programs are compiled for."""
-        self._catalogue, self._machine = EMPTY, self._state.host.machine
-        threading.Thread(target=self._fill, name="names", daemon=True).start()
-
-    def _fill(self) -> None:
-        machine = self._machine
-        tools = self._state.host.tools("")
-        found = catalogue_of(machine)
-        if machine is self._machine:
-            self._tools, self._catalogue = tools, found
-
-    def known(self) -> Knowledge:
-        """Everything at this moment."""
-        state = self._state
-        if state.host.machine is not self._machine:
-            self.read()
-        return Knowledge(
-            self._catalogue, self._machine, {item.name: item.about for item in COMMANDS.values()},
-            sorted({name for job in state.jobs.alive for name in job.maps}),
-            list(state.definitions.variables()), self._tools,
-            [(job.number, job.title) for job in state.jobs.all.values()], state.host.tool_flags, self._files,
-        )  # fmt: skip
 
 
 def session(host: Host, resolver: Resolver, files: Callable[[str], Sequence[str]]) -> int:

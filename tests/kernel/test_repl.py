@@ -26,8 +26,7 @@ class Prompt:
 
     def __init__(self, command: list[str], home: Path) -> None:
         env = {
-            **os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(home), "PROMPT_TOOLKIT_NO_CPR": "1",
-            "VISUAL": str(home / "editor"),
+            **os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(home), "VISUAL": str(home / "editor"),
         }  # fmt: skip
         self.child = pexpect.spawn(
             command[0], [*command[1:], "repl"], encoding="utf-8", dimensions=(24, 80), env=env,
@@ -37,8 +36,12 @@ class Prompt:
         self.wait("ebt> ")
 
     def wait(self, pattern: str) -> str:
-        """Wait for a pattern on the screen; the text of its first group, or all of it."""
-        self.child.expect(pattern)
+        """Wait for a pattern on the screen; the text of its first group, or all of it.
+
+        Where the cursor is asked for, answer as a terminal does: the bar at the bottom waits for that.
+        """
+        while self.child.expect([pattern, r"\x1b\[6n"]) == 1:
+            self.child.send("\x1b[1;1R")
         match = self.child.match
         assert isinstance(match, re.Match)
         return str(match[1] if match.lastindex else match[0])
@@ -54,9 +57,8 @@ class Prompt:
     def leave(self) -> int:
         """Ctrl-D, confirmed where it asks; the exit status."""
         self.child.sendcontrol("d")
-        if self.child.expect([r"still running", pexpect.EOF]) == 0:
-            self.enter("y")
-            self.child.expect(pexpect.EOF)
+        while (found := self.child.expect([pexpect.EOF, r"\x1b\[6n", r"still running"])) != 0:
+            self.child.send("\x1b[1;1R" if found == 1 else "y\r")
         self.child.wait()
         assert self.child.exitstatus is not None
         return self.child.exitstatus
