@@ -95,6 +95,11 @@ def test_arguments_of_a_clone(machine: RecordedMachine) -> None:
     assert "kprobe:finish_task_switch(TYPE NAME, …)" in hints[0]
     text = "kprobe:finish_task_switch(struct task_struct *prev) { @ = args.prev.pid; }"
     assert "PT_REGS_PARM1" in compile_script(Source("x.ebt", text), machine, (), {}).c
+    said, hints = message("kprobe:finish_task_switch { @ = arg0; }", machine)
+    assert said.startswith("'finish_task_switch' is finish_task_switch.isra.0 here") and ".isra.0" in hints[0]
+    compile_script(Source("x.ebt", "kprobe:finish_task_switch.isra.0 { @ = arg0; }"), machine, (), {})
+    done = compile_script(Source("x.ebt", "fexit:finish_task_switch { @ = retval; }"), machine, (), {})
+    assert "if nobody uses its result" in done.warnings[0].message
     # an alternative that has them is taken instead
     text = "kprobe:finish_task_switch || kprobe:vfs_read { @ = (uint64)args.file; }"
     (item,) = resolved(text, machine)
