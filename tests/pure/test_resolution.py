@@ -156,3 +156,27 @@ def test_as_json(machine: RecordedMachine) -> None:
     (probe,) = told["probes"]
     assert (probe["chosen"], [choice["points"] for choice in probe["choices"]]) == (1, [0, 1])
     assert probe["choices"][1]["candidates"][0]["taken"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "first"),
+    [
+        ("kprobe:vfs_read", "syscalls:sys_enter_read"),
+        ("fexit:vfs_read", "syscalls:sys_exit_read"),
+        ("kprobe:finish_task_switch", "sched:sched_switch"),
+        ("kprobe:blk_account_io_start", "block:block_io_start"),
+        ("kprobe:kfree_skb", "skb:kfree_skb"),
+        ("kprobe:__x64_sys_openat", "syscalls:sys_enter_openat"),
+    ],
+)
+def test_a_kernel_with_tracepoints_alone_names_the_nearest(
+    machine: RecordedMachine, probe: str, first: str
+) -> None:
+    said, hints = message(f"{probe} {{ }}", WithoutFeatures(machine, ("kprobe", "fentry")))
+    assert said == f"'{probe}' cannot be attached on this kernel: switched off by --no-feature"
+    assert hints[0].startswith(f"try tracepoint:{first}")
+
+
+def test_no_tracepoint_is_near(machine: RecordedMachine) -> None:
+    _, hints = message("kprobe:kmemdup_nul { }", WithoutFeatures(machine, ("kprobe", "fentry")))
+    assert not any("tracepoint" in hint for hint in hints)
