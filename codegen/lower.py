@@ -15,12 +15,14 @@ from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang import ast
 from lang.checked import Body, Checked, Target
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME, mechanism
 from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
+MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
 DEFAULT_RING_BYTES = 16 << 20
 _HIDDEN = "what the next program must know of its call's entry"
 
@@ -62,6 +64,7 @@ def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> 
     if function.scratch:
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
+        _refuse_too_large(function, program.scratch_bytes[-1])
     prologue = function.scratch_prologue(number)
     if function.record:
         program.types.record(f"{function.name}_record", list(function.record.values()))
@@ -176,6 +179,16 @@ def _context(target: Target) -> str:
 def _scratch_size(function: Function) -> int:
     """Bytes of the scratch struct: its members, each aligned to 8. The C compiler checks the sum."""
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
+
+
+def _refuse_too_large(function: Function, size: int) -> None:
+    if size > MAX_SCRATCH:
+        message = f"this probe needs {size} bytes of memory for its strings and other large values"
+        hints = (
+            f"the limit is {MAX_SCRATCH}: the kernel gives no more to one CPU",
+            "str(pointer, 64) takes less, and so does config = { max_strlen = 64 }",
+        )
+        raise ScriptError([Diagnostic("error", function.body.probe.span, message, hints)])
 
 
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:

@@ -216,9 +216,12 @@ class Block(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Let(Node):
+    """`let $x: T = value`. Of a function's parameter or result the value is converted as C does it."""
+
     variable: Variable
     type: Type | TypeOf | None
     value: Expression | None
+    converts: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -165,7 +165,7 @@ def user(kind: str) -> Callable[[Expansion], list[Target]]:
             parts = (f"/proc/{expansion.pid}/exe", *parts)
         if len(parts) != 2 or not all(parts):
             return expansion.malformed(kind)
-        if expansion.unsupported("uprobe", f"{kind}s"):
+        if expansion.unsupported("uprobe", f"{kind} probes"):
             return []
         path = expansion.machine.binary(parts[0], expansion.pid)
         if path is None:

@@ -38,12 +38,13 @@ class Inference(Operators):
         return BOOL
 
     def _parameter(self, node: ast.Parameter) -> Type:
-        if not self.given(node) and self.final:
+        if not self.given(node) and self.final and not self.counted:
             self.found.warn(node.span, f"positional parameter ${node.number} was not given: 0 is used")
         value = self.constant(node)
         return self.text_type(node, value) if isinstance(value, str) else literal_type(int(value or 0))
 
     def _parametercount(self, node: ast.ParameterCount) -> Type:
+        self.counted = True
         return UINT64
 
     def _group(self, node: ast.Group) -> Type | None:

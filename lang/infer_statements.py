@@ -8,7 +8,7 @@ from typing import Any
 
 from lang import ast
 from lang.checked import MapInfo, VariableInfo
-from lang.convert import aggregates, fits, promote, settle, storable
+from lang.convert import aggregates, as_int, fits, promote, settle, storable
 from lang.diagnostics import listed
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
@@ -111,7 +111,7 @@ class Statements(Flow):
             info.declared, info.type = True, self._declared_type(node.type)
             info.wrong = info.type is None
         if node.value is not None:
-            self._assign_variable(node, info, node.value)
+            self._assign_variable(node, info, node.value, node.converts)
         self.scopes[-1][name] = info
         self.variables[node.variable] = info
         if info.type is not None:
@@ -132,18 +132,22 @@ class Statements(Flow):
             self.error(node, f"a value of type '{kind}' has {size} bytes: the limit is {MAX_VALUE_BYTES}")
         return size > MAX_VALUE_BYTES
 
-    def _assign_variable(self, node: ast.Node, info: VariableInfo, value_node: ast.Expression) -> None:
+    def _assign_variable(
+        self, node: ast.Node, info: VariableInfo, value_node: ast.Expression, converts: bool = False
+    ) -> None:
         value = self._value_for(value_node, info.name)
         if value is None:
             info.wrong |= self.final
             return
         if info.declared:
-            if info.type is not None and not self._accepts(info.type, value, value_node):
-                self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+            if info.type is None or (converts and _converts(info.type, value)):
+                return
+            if not self._accepts(info.type, value, value_node):
+                self.error(node, MISMATCH.format(_plain(info.name), value, "variable", info.type))
             return
         merged = value if info.type is None else promote(info.type, value)
         if merged is None:
-            self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+            self.error(node, MISMATCH.format(_plain(info.name), value, "variable", info.type))
         else:
             self._grow(info, merged)
 
@@ -305,11 +309,11 @@ class Statements(Flow):
         if info.declared:
             # `let $x: uint8 = 1; $x += 1` is meant: it wraps as the type says.
             if info.type is not None and promote(info.type, result) is None:
-                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+                self.error(node, MISMATCH.format(_plain(info.name), result, "variable", info.type))
         else:
             merged = promote(info.type, result) if info.type is not None else result
             if merged is None:
-                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+                self.error(node, MISMATCH.format(_plain(info.name), result, "variable", info.type))
             else:
                 self._grow(info, merged)
         self._note(target, info)
@@ -321,3 +325,14 @@ def _record_of(names: tuple[str, ...], elements: tuple[Type, ...]) -> Record:
     if any(isinstance(item, Aggregate) for item in elements):
         elements = tuple(item if isinstance(item, Aggregate | Last) else Last(item) for item in elements)
     return Record(names, elements)
+
+
+def _converts(declared: Type, value: Type) -> bool:
+    """Whether a function takes the value for an integer of the declared type, whatever its sign."""
+    wanted, given = as_int(declared), as_int(value)
+    return wanted is not None and given is not None and given.bits <= wanted.bits
+
+
+def _plain(name: str) -> str:
+    """A variable's name as the script has it: those of an expansion are numbered."""
+    return name.partition("·")[0]

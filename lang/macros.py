@@ -163,12 +163,12 @@ class _Expander:
         statements: list[ast.Statement] = []
         for parameter, given in zip(function.parameters, node.arguments, strict=True):
             variable, kind = self.node(parameter.variable, inner), self.node(parameter.type, inner)
-            statements.append(ast.Let(given.span, variable, kind, self.node(given, frame)))
+            statements.append(ast.Let(given.span, variable, kind, self.node(given, frame), True))
         block = self._rebuilt(body, inner)
         if function.result is None:
             return ast.Block(node.span, (*statements, *block.statements))
         name, kind = "$result" + inner.suffix, self.node(function.result, inner)
-        statements.append(ast.Let(block.span, ast.Variable(node.span, name), kind, block))
+        statements.append(ast.Let(block.span, ast.Variable(node.span, name), kind, block, True))
         statements.append(ast.Evaluate(node.span, ast.Variable(node.span, name)))
         return ast.Block(node.span, tuple(statements), True)
 
