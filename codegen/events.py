@@ -143,11 +143,6 @@ def _time(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
-def _clear_screen(f: Function, node: ast.Call) -> Value:
-    emit_event(f, "clear_screen", node)
-    return NOTHING
-
-
 def _exit(f: Function, node: ast.Call) -> Value:
     emit_event(f, "exit", node, node.arguments or (ast.Integer(node.span, 0),))
     f.leave()
@@ -205,7 +200,6 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "zero": _map_action("zero"),
     "time": _time,
     "exit": _exit,
-    "clear_screen": _clear_screen,
     "join": _join,
     "debugf": _debug,
     "static_assert": _checked,

@@ -25,7 +25,7 @@ ProgramKind = Literal[
     "special",
 ]
 Action = Literal[
-    "printf", "print_value", "print_map", "clear", "zero", "time", "clear_screen", "exit", "join", "cat", "system",
+    "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
     "errorf", "warnf", "emit", "table",
 ]  # fmt: skip
 

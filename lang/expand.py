@@ -53,6 +53,7 @@ class Expansion:
     needs: Needs = NOTHING  # of the probe's body
     tried: list[Candidate] = field(default_factory=list)  # for this attach point, in order
     syntax: str = ""  # how such a probe is written
+    process: int = 0  # whose user code is meant: that of -p, or of the script's option of the kind pid
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:
         article = "an" if kind == "interval" else "a"
@@ -161,13 +162,13 @@ def raw_tracepoint(expansion: Expansion) -> list[Target]:
 def user(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         parts = expansion.parts
-        if len(parts) == 1 and expansion.pid:
-            parts = (f"/proc/{expansion.pid}/exe", *parts)
+        if len(parts) == 1 and expansion.process:
+            parts = (f"/proc/{expansion.process}/exe", *parts)
         if len(parts) != 2 or not all(parts):
             return expansion.malformed(kind)
         if expansion.unsupported("uprobe", f"{kind} probes"):
             return []
-        path = expansion.machine.binary(parts[0], expansion.pid)
+        path = expansion.machine.binary(parts[0], expansion.process)
         if path is None:
             return expansion.missing(f"no program or library '{parts[0]}' is found", "give its full path")
         return _user_targets(expansion, kind, path, parts[1])
@@ -176,14 +177,14 @@ def user(kind: str) -> Callable[[Expansion], list[Target]]:
 
 
 def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list[Target]:
-    span, machine = expansion.point.span, expansion.machine
+    span, machine, process = expansion.point.span, expansion.machine, expansion.process
     name, plus, offset_text = text.partition("+")
     try:
         offset = parse_integer(offset_text) if plus else 0
         if re.match(r"0[xX]|\d", name):
             label = f"{kind}:{path}:{text}"
             return [
-                Target(kind, label, span, path=path, name=name, offset=parse_integer(name), pid=expansion.pid)
+                Target(kind, label, span, path=path, name=name, offset=parse_integer(name), pid=process)
             ]
     except ValueError as wrong:
         return expansion.error(str(wrong))
@@ -201,7 +202,7 @@ def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list
     for item in found:
         label = f"{kind}:{path}:{item.name}" + (f"+{offset}" if offset else "")
         place = item.offset + offset
-        targets.append(Target(kind, label, span, path=path, name=item.name, offset=place, pid=expansion.pid))
+        targets.append(Target(kind, label, span, path=path, name=item.name, offset=place, pid=process))
     return targets
 
 

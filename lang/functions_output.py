@@ -176,9 +176,6 @@ OUTPUT = (
     Function("fail", 1, None, _fail, "fail(format, literal, …)", "refuse to compile"),
     Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
     Function("print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"),
-    Function(
-        "clear_screen", 0, 0, fixed(VOID), "clear_screen()", "clear the terminal; an empty line into a file"
-    ),
     Function("time", 0, 1, _time, "time([format])", "print the time of day, by strftime"),
     Function("exit", 0, 1, _exit, "exit([code])", "end the script"),
     Function(

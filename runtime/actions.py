@@ -73,8 +73,6 @@ class Actions:
                 return partial(_repeat, partial(self._maps.zero, event.map))
             case "time":
                 return partial(_repeat, lambda: self._writer.text("time", strftime_now(event.text)))
-            case "clear_screen":
-                return partial(_repeat, self._writer.clear_screen)
             case "exit":
                 return partial(self._exit, event)
 

@@ -19,7 +19,6 @@ Buffering = Literal["auto", "line", "full", "none"]
 DumpType = Literal["map", "hist", "stats"]
 _BLOCK = 64 << 10
 _ENTRIES = 1 << 14
-_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,6 @@ class Writer(Protocol):
     def table(self, table: Table) -> None: ...
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None: ...
-
-    def clear_screen(self) -> None:
-        """Begin a new screen: only for people to read."""
 
     def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
         """What the script itself calls an error or a warning."""
@@ -177,9 +173,6 @@ class TextWriter:
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(text if kind in ("time", "cat") else text + "\n")
-
-    def clear_screen(self) -> None:
-        self._out.write(_CLEAR if os.isatty(self._out.fd) else "\n")
 
     def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
         if kind == "errorf" or self._warnings:
