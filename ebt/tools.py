@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from importlib import resources
 
-from ebt.failures import WRONG, tell
+from ebt.messages import WRONG, tell
 from lang.diagnostics import nearest
 from lang.page import read_page
 from lang.records import dataclass
@@ -74,8 +73,8 @@ def _scripts() -> Iterator[tuple[str, str]]:
 
 
 def library() -> str:
-    """The folder of the standard library, wherever ebt is installed."""
-    return str(resources.files("stdlib"))
+    """The folder of the standard library: beside this package, wherever ebt is installed."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "stdlib")
 
 
 def list_tools(words: list[str]) -> int:

@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 from codegen.plan import Attach, ProgramKind
 from kernel.bpfcall import BpfError, online_cpus, raw_tracepoint_open
@@ -52,7 +51,7 @@ class Attached:
 class Attacher:
     """Attaches programs; knows where the tracing file system is."""
 
-    def __init__(self, tracefs: Path | None) -> None:
+    def __init__(self, tracefs: str | os.PathLike[str] | None) -> None:
         self._tracefs = tracefs
 
     def attach(self, kind: ProgramKind, point: Attach, prog_fd: int) -> Attached:

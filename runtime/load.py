@@ -7,7 +7,8 @@ import os
 import re
 import resource
 from collections.abc import Callable
-from typing import Literal, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
@@ -21,15 +22,16 @@ from kernel.bpfcall import (
     prog_load,
     prog_test_run,
 )  # fmt: skip
+from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
-from kernel.tracefs import find_tracefs
-from kernel.typetable import TypeTable
 from lang.diagnostics import CompilerBug
 from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.object import Code, MapSpec, Object
-from runtime.refusal import explain, position
+
+if TYPE_CHECKING:
+    from kernel.typetable import TypeTable
 
 _KINDS: dict[ProgramKind, str] = {
     "tracepoint": "tracepoint", "raw_tracepoint": "raw_tracepoint", "special": "raw_tracepoint",
@@ -110,7 +112,7 @@ class Loaded:
         refusal detaches what was attached and raises AttachError. User probes that are for no process in
         particular are for the process `child`, if there is one, as bpftrace's are with -c.
         """
-        attacher = Attacher(find_tracefs())
+        attacher = Attacher(tracefs_place())
         count = 0
         without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
@@ -265,8 +267,9 @@ def _load_code(
     except BpfError as error:
         number = error.errno or errno.EIO
         silent = number in (errno.EPERM, errno.EACCES) and not error.log.strip()
-        reason = not_permitted() if silent else explain(number, error.log)
-        place = position(error.log, code, c_text, obj.map_names) or point.place
+        refusal = import_module("runtime.refusal")  # only a refused program needs it
+        reason = not_permitted() if silent else refusal.explain(number, error.log)
+        place = refusal.position(error.log, code, c_text, obj.map_names) or point.place
         raise LoadError(f"the kernel refused {point.label}: {reason}", number, error.log, place) from error
     finally:
         if owner is not None:

@@ -38,15 +38,19 @@ def written(disk: str) -> str:
     return f"dd if=/dev/zero of={disk} bs=4k count={WRITES} oflag=direct status=none"
 
 
+def python(script: str) -> str:
+    """The command that runs this script; one word of it, as -c takes no quotes."""
+    return f"/usr/bin/python3 -ISc exec(bytes.fromhex('{script.encode().hex()}'))"
+
+
 def read(disk: str) -> str:
     """The command that makes READS requests of 8 KiB, each behind a gap of 8 KiB."""
-    script = (
-        "import mmap,os,sys\n"
+    return python(
+        "import mmap,os\n"
         f"fd = os.open({disk!r}, os.O_RDONLY | os.O_DIRECT)\n"
         "into = mmap.mmap(-1, 8192)\n"
         f"for n in range({READS}): os.preadv(fd, [into], n * 16384)\n"
     )
-    return f"/usr/bin/python3 -ISc exec(bytes.fromhex('{script.encode().hex()}'))"
 
 
 def name_of(disk: str) -> str:
@@ -115,7 +119,7 @@ def test_biosnoop(ebt: Ebt, disk: str) -> None:
 @pytest.mark.tool("biosnoop")
 def test_biosnoop_reads_that_skip(ebt: Ebt, disk: str) -> None:
     rows = tool_rows(ebt, "biosnoop", "-d", disk, "-P", "-t", command=read(disk))
-    direct = [row for row in rows if row["T"] == "R" and row["BYTES"] == 8192]
+    direct = [row for row in rows if row["T"] in ("R", "RS") and row["BYTES"] == 8192]
     assert [(row["SECTOR"], row["P"]) for row in direct][1:] == [(32 * n, "R") for n in range(1, READS)]
     assert direct[0]["SECTOR"] == 0 and "QUE(ms)" not in direct[0] and "TIMESTAMP" in direct[0]
 
@@ -140,7 +144,7 @@ def test_biostacks(ebt: Ebt, disk: str, idle: str) -> None:
 @pytest.mark.tool("biotop")
 def test_biotop(ebt: Ebt, disk: str) -> None:
     device = os.stat(disk).st_rdev
-    rows = tool_rows(ebt, "biotop", "-d", disk, command=f"{written(disk)} && sleep 2")
+    rows = tool_rows(ebt, "biotop", "-d", disk, command=python(f"import os,time\nos.system({written(disk)!r})\ntime.sleep(2)"))
     rows = [row for row in rows if row["COMM"] == "dd"]
     assert sum(row["I/O"] for row in rows) == WRITES
     assert sum(row["Kbytes"] for row in rows) == 4 * WRITES

@@ -11,7 +11,7 @@ import pytest
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
 from kernel import bpfcall
 from kernel.live import LiveMachine
-from kernel.tracefs import private_tracefs
+from kernel.mounts import private_tracefs
 from lang.records import replace
 from lang.types import UINT64
 from runtime.attach import AttachError

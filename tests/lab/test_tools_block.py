@@ -7,8 +7,10 @@ import os
 import pytest
 
 from tests.conftest import Ebt
+from tests.kernel.support import running
 from tests.kernel.test_tools_block import (
     idle,
+    python,
     test_bad_input,
     test_biolatency,
     test_biolatency_at_intervals,
@@ -21,7 +23,6 @@ from tests.kernel.test_tools_block import (
     test_biotop,
     test_biotop_of_another_process,
 )
-from tests.kernel.support import running
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.lab
@@ -49,16 +50,15 @@ def disk(raw_disk: str) -> str:
 
 
 @pytest.mark.tool("mdflush")
-def test_mdflush(ebt: Ebt, md: str) -> None:
+def test_mdflush(ebt: Ebt, md: str, raw_disk: str) -> None:
     """fdatasync() of a RAID device is a flush for each of its calls; of a plain disk none."""
-    script = (
-        "import os,sys\n"
+    command = python(
+        "import os\n"
         f"fd = os.open({md!r}, os.O_RDWR)\n"
         f"for n in range({FLUSHES}): os.fdatasync(fd)\n"
-        f"fd = os.open({os.environ['EBT_LAB_DISK']!r}, os.O_RDWR)\n"
+        f"fd = os.open({raw_disk!r}, os.O_RDWR)\n"
         f"for n in range({FLUSHES}): os.fdatasync(fd)\n"
     )
-    command = f"/usr/bin/python3 -ISc exec(bytes.fromhex('{script.encode().hex()}'))"
     rows = [row for row in tool_rows(ebt, "mdflush", command=command) if row["COMM"] == "python3"]
     assert [row["DEVICE"] for row in rows] == ["md77"] * FLUSHES
     assert len({row["PID"] for row in rows}) == 1

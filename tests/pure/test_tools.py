@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ebt import cli, request, tools
+from ebt import asked, commands, request, tools
 from lang.page import read_page
 from tests.conftest import Ebt
 
@@ -61,7 +61,7 @@ def test_ebt_options_behind_a_tool(stdlib: Path) -> None:
 
 
 def test_the_commands_are_known_to_did_you_mean() -> None:
-    assert set(request.COMMANDS) == set(cli._COMMANDS)
+    assert set(asked.COMMANDS) == set(commands.COMMANDS)
 
 
 def test_misspelled_words(ebt: Ebt, tmp_path: Path) -> None:
@@ -92,6 +92,6 @@ def test_each_tool_has_its_page(ebt: Ebt) -> None:
             page = read_page(Path(tool.path).read_text())
             assert page.name == tool.name and page.examples, tool.path
             assert f"ebt {tool.name}" in page.examples, tool.path
-    assert not names & set(request.COMMANDS)
+    assert not names & set(asked.COMMANDS)
     result = ebt("reads", "--help")
     assert (result.rc, result.stdout.split("\n")[0]) == (0, "usage: ebt reads [options]")
