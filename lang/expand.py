@@ -68,9 +68,9 @@ class Expansion:
         policy = self.settings.missing_probes
         if policy == "error":
             more = "set the 'missing_probes' config variable to 'warn' if this is expected"
-            self.found.error(self.point.span, message, *(hints or (more,)))
+            self.found.error(self.point.span, message, *(hints or (more,)), lack=True)
         elif policy == "warn":
-            self.found.warn(self.point.span, message, *hints)
+            self.found.warn(self.point.span, message, *hints, lack=True)
         return []
 
     def too_many(self, count: int) -> bool:

@@ -66,7 +66,7 @@ def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Ta
         refused.append((choice, trial.found.errors[0].message if trial.found.errors else "nothing matches"))
     expansion.point = point
     if point.optional:
-        expansion.found.warn(point.span, f"skipped: {refused[-1][1]}")
+        expansion.found.warn(point.span, f"skipped: {refused[-1][1]}", lack=True)
         return []
     reasons = [f"{choice.provider}:{':'.join(choice.parts)}: {reason}" for choice, reason in refused]
     return expansion.missing("none of these can be attached here", *reasons)
