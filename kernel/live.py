@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel import elf, functions, tracefs
+from kernel import elf, functions, modules, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.bpfcall import possible_cpus
 from kernel.btf import Blob, Btf, BtfError, read_blob
@@ -121,6 +121,11 @@ class LiveMachine(KernelMachine):
     def function_names(self) -> functions.FunctionNames:
         """The names of the traceable functions."""
         return functions.traceable_functions(self._root, self.types)
+
+    @kept
+    def unloaded_module(self, function: str) -> str:
+        """The module of this kernel that has the function and is not loaded; empty where there is none."""
+        return modules.unloaded_module(function)
 
     @property
     def knows_symbols(self) -> bool:

@@ -322,6 +322,20 @@ class Continue(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class PrototypeParameter(Node):
+    type: Type
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prototype(Node):
+    """`(struct file *file, loff_t *at) : ssize_t` behind a kernel function's name."""
+
+    parameters: tuple[PrototypeParameter, ...]
+    result: Type | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class AttachPoint(Node):
     """`provider:part:part` as written; `part_spans` run beside `parts`.
 
@@ -334,6 +348,7 @@ class AttachPoint(Node):
     part_spans: tuple[Span, ...]
     alternatives: tuple[AttachPoint, ...] = ()
     optional: bool = False
+    prototype: Prototype | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

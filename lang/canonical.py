@@ -222,7 +222,7 @@ _STATEMENTS: dict[type[ast.Node], Callable[[_Printer, Any], None]] = {
 
 def _point(node: ast.AttachPoint) -> str:
     """An attach point as written, without blanks around its colons."""
-    if not node.alternatives and not node.optional:
+    if not node.alternatives and not node.optional and node.prototype is None:
         return "".join(node.span.text.split()) if '"' not in node.span.text else node.span.text
     return " ".join(node.span.text.split())
 

@@ -217,7 +217,7 @@ def _with_arguments(target: Target, machine: Machine) -> Target:
     if target.kind == "tracepoint" and target.fields is None:
         event = machine.tracepoint(target.category, target.name)
         return replace(target, fields=event.fields if event else ())
-    if target.kind in ("kprobe", "kretprobe", "fentry", "fexit") and target.parameters is None:
+    if target.symbol == target.name and target.parameters is None:
         function = machine.function(target.name, target.module)
         if function is not None:
             return replace(target, parameters=function.parameters, result=function.result)

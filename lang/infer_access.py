@@ -13,13 +13,11 @@ from lang.machine import Field
 from lang.options import option_type
 from lang.probes import KINDS
 from lang.types import (
+    BASE_TYPES,
     INT8,
     UINT64,
-    VOID,
     Array,
-    Bool,
     Buffer,
-    Int,
     Pointer,
     Record,
     Space,
@@ -31,11 +29,6 @@ from lang.types import (
     size_of,
 )  # fmt: skip
 
-_BASE_TYPES: dict[str, Type] = {
-    "bool": Bool(),
-    "void": VOID,
-    **{f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)},
-}
 _SIZED: dict[str, Callable[[int], Type]] = {"string": Str, "buffer": Buffer}
 MAX_TYPES = 500  # a script that names very many types names nonsense
 
@@ -81,12 +74,8 @@ class Access(InferenceBase):
         found = self.argument(node.name)
         target = self.scene.target
         if found is None:
-            if target.kind in ("kprobe", "kretprobe") and target.parameters is None:
-                self.error(
-                    node.name_span,
-                    f"the arguments of '{target.name}' are not known by name: its prototype is not in BTF",
-                    "use arg0, arg1, …",
-                )
+            if target.symbol and target.parameters is None:
+                self._refuse_unknown(node)
                 return None
             message = f"'{target.label}' has no argument named '{node.name}'"
             self.error(node.name_span, message, *self.argument_hints(node.name))
@@ -97,6 +86,21 @@ class Access(InferenceBase):
             space = found.type.space if isinstance(found.type, Pointer) else "kernel"
             return value_type(found.type, space)
         return self._passed(node, *found)
+
+    def _refuse_unknown(self, node: ast.Member) -> None:
+        """The function is there, but nothing says what its arguments are."""
+        target = self.scene.target
+        written = f"{target.kind}:{target.name}(TYPE NAME, …)"
+        if target.symbol != target.name:
+            message = (
+                f"'{target.name}' is {target.symbol} here: "
+                "the compiler renamed it, and may have dropped or moved its arguments"
+            )
+            self.error(node.name_span, message, f"where you know them, write its prototype: {written}")
+            return
+        message = f"the arguments of '{target.name}' are not known by name: its prototype is not in BTF"
+        numbered = "use arg0, arg1, … or " if self.scene.kind.numbered else ""
+        self.error(node.name_span, message, f"{numbered}write its prototype: {written}")
 
     def _passed(self, node: ast.Member, position: int, kind: Type) -> Type | None:
         """The type of a function's argument, if it is in one of the registers that a probe can read."""
@@ -247,7 +251,7 @@ class Access(InferenceBase):
         elif found is None and node.tag:
             self.error(node, f"unknown enum: '{node.name}'")
         elif found is None:
-            self.error(node, f"unknown type: '{node.name}'", *self.near(node.name, [*_BASE_TYPES, *_SIZED]))
+            self.error(node, f"unknown type: '{node.name}'", *self.near(node.name, [*BASE_TYPES, *_SIZED]))
         return found
 
     def _machine_type(self, tag: str, name: str) -> Type | None:
@@ -256,7 +260,7 @@ class Access(InferenceBase):
             return machine.struct(tag, name)
         if tag == "enum":
             return machine.enum(name)
-        return _BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
+        return BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
 
     def _sizeof(self, node: ast.SizeOf) -> Type | None:
         operand = node.operand

@@ -31,6 +31,8 @@ _AFTER_PROBE = {"COLON", "COMMA", "LBRACE", "SLASH", "OR", "QUESTION"}
 
 def explain(source: Source, start: int, expected: set[str]) -> Diagnostic:
     """One diagnostic for the token at an offset, which cannot stand there; `expected` are Lark's names."""
+    if expected - {"LPAR"} == _AFTER_PROBE:  # a prototype may stand there: hardly what was meant
+        expected = _AFTER_PROBE
     found = _TOKEN.match(source.text, start)
     seen = found[0] if found else ""
     span = Span(source, start, start + len(seen))

@@ -210,9 +210,10 @@ def test_join(ebt: Ebt) -> None:
 def test_cat(ebt: Ebt, tmp_path: Path) -> None:
     file = tmp_path / "text"
     file.write_text("first\nsecond\n")
-    assert begin(ebt, f'cat("{tmp_path}/%s", "text"); cat("/nowhere/at/all");') == [
-        "first", "second", "failed to open file '/nowhere/at/all': No such file or directory",
-    ]  # fmt: skip
+    assert begin(ebt, f'cat("{tmp_path}/%s", "text");') == ["first", "second"]
+    missing = ebt("-q", "-e", 'begin { cat("/nowhere/at/all"); print(1); }')
+    assert (lines(missing.stdout), missing.rc) == (["1"], 0)
+    assert missing.stderr.endswith("failed to open file '/nowhere/at/all': No such file or directory\n")
     assert begin(ebt, f'cat("{file}");', env={"BPFTRACE_MAX_CAT_BYTES": "3"}) == ["fir"]
 
 
