@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from lang.probes import BY_NAME
 from lang.records import dataclass
 from lang.source import Source
 from runtime.bpf import Compiler
+from runtime.fitting import compile_fitting
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     Raises what ebt.failures describes, and About for words that ask for something else than a run.
     """
     started = time.monotonic()
-    named: list[tuple[str, str, int]] = []
+    named: list[tuple[str, str, int | str]] = []
     options, request = parse_request(asked, sources, partial(_resolve_and_note, named))
     if options.help or options.version or options.list:
         raise About(options)
@@ -60,7 +62,9 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         return None
     _require_probes(compiled, request)
     front = time.monotonic()
-    code = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
+    compiled, code = compile_fitting(
+        compiled, partial(_compile, request, machine.as_machine, options), compiler, request.source.name
+    )
     if options.verbose:
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in shown)
@@ -69,7 +73,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     return Built(ready, compiled, machine.machine, machine.lasting)
 
 
-def _resolve_and_note(named: list[tuple[str, str, int]], kind: str, text: str) -> int:
+def _resolve_and_note(named: list[tuple[str, str, int | str]], kind: str, text: str) -> int | str:
     number = resolve(kind, text)
     named.append((kind, text, number))
     return number
@@ -91,12 +95,14 @@ def compile_request(request: Request, options: Options) -> Compiled:
     return compiled
 
 
-def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
+def _compile(
+    request: Request, machine: Machine, options: Options, environment: Mapping[str, str] | None = None
+) -> Compiled:
     return compile_script(
         request.input,
         machine,
         request.parameters,
-        dict(os.environ),
+        {**os.environ, **(environment or {})},
         options.pid,
         options.unsafe,
         request.options,

@@ -91,12 +91,12 @@ def test_memleak_of_the_kernel(ebt: Ebt) -> None:
     """Messages that nobody has read yet: each is one object of 1024 bytes, by load_msg()."""
     script = MESSAGES.replace("time.sleep(1)", "print('sent', flush=True); input()")
     sized = ("-z", "512", "-Z", "1024", "-o", "0", "-T", "1000")
-    with running(["/usr/bin/python3", "-ISc", f"input()\n{script}"]) as process:
-        with running([*ebt.command, "-f", "json", "memleak", *sized, "600"]) as tool:
-            tool.wait_for("attached_probes")
-            process.tell()
-            process.wait_for("sent")
-            result = tool.end(signal.SIGINT, 60)
+    command = [*ebt.command, "-f", "json", "memleak", *sized, "600"]
+    with running(["/usr/bin/python3", "-ISc", f"input()\n{script}"]) as process, running(command) as tool:
+        tool.wait_for("attached_probes")
+        process.tell()
+        process.wait_for("sent")
+        result = tool.end(signal.SIGINT, 60)
     assert result.rc == 0
     rows = rows_of(result.stdout)
     sent = [row for row in rows if "do_msgsnd" in str(row["STACK"])]
