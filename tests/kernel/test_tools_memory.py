@@ -80,7 +80,8 @@ MESSAGES = """
 import ctypes,time
 libc = ctypes.CDLL(None)
 queue = libc.msgget(0, 0o600)
-for n in range(TAKEN): assert libc.msgsnd(queue, ctypes.byref(ctypes.create_string_buffer(3000)), 501, 0) == 0
+message = ctypes.create_string_buffer(b"\\1" + bytes(3000))
+for n in range(TAKEN): assert libc.msgsnd(queue, message, 501, 0) == 0
 time.sleep(1)
 libc.msgctl(queue, 0, None)
 """.replace("TAKEN", str(TAKEN))
@@ -125,7 +126,7 @@ def test_slabratetop(ebt: Ebt) -> None:
             tool.end(signal.SIGINT)
         assert sum_of(tool.out, "filp") == 2300
     size = {row["BYTES"] // row["ALLOCS"] for row in rows_of(tool.out) if row["CACHE"] == "filp"}
-    known = Path("/sys/kernel/slab/filp/object_size")
+    known = Path("/sys/kernel/slab/filp/slab_size")
     assert len(size) == 1 and (not known.exists() or size == {int(known.read_text())})
 
 
