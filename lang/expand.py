@@ -60,7 +60,7 @@ class Expansion:
     process: int = 0  # whose user code is meant: that of -p, or of the script's option of the kind pid
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:
-        article = "an" if kind == "interval" else "a"
+        article = "an" if kind[0] in "aeio" else "a"
         return self.error(f"{article} {kind} probe is written {self.syntax}", *hints)
 
     def error(self, message: str, *hints: str, span: Span | None = None) -> list[Target]:

@@ -51,6 +51,8 @@ class Loaded(Protocol):
         self, refused: Callable[[AttachError], None] | None = None, child: int = 0
     ) -> object: ...
 
+    def iterate(self) -> bool: ...
+
     def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
     def detach(self) -> None: ...
@@ -140,6 +142,8 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
+        if self._loaded.iterate():
+            stops.stop("the iteration is over")
         if not self._plan.waits:
             stops.stop("nothing is attached")
         self._loop(stops, None if duration is None else time.monotonic() + duration)
