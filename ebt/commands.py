@@ -16,6 +16,7 @@ from ebt.profile import profile
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
 from lang.parser import parse_file
@@ -30,7 +31,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt explain TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-f json]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
-       ebt doctor
+       ebt doctor [--kernel PROFILE]
        ebt profile save FILE
        ebt -l [PATTERN]
 
@@ -140,7 +141,7 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
         return about(options)
     if options.words:
         raise UsageError("doctor takes no arguments")
-    return doctor()
+    return doctor(options.format, RecordedMachine(Path(options.kernel)) if options.kernel else None)
 
 
 def _list(words: list[str], sources: list[Source]) -> int:
