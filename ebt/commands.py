@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def _explain(words: list[str], sources: list[Source]) -> int:
     if options.help:
         return about(options)
     machine = machine_for(options, loads=False)
+    if os.geteuid() != 0 and not options.kernel:
+        tell("ebt: without root nothing can be tried here: every mechanism is taken to work")
     found = resolved(request, machine, options)
     try:
         compiled = compile_for(request, machine, options)
