@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,9 +13,8 @@ import pytest
 
 from tests.conftest import Ebt
 from tests.kernel.support import running
+from tests.kernel.test_tools_block import rows_of
 from tests.kernel.test_tools_memory import (
-    test_bad_input,
-    test_drsnoop_of_nobody,
     test_memleak_leaves_out_what_is_young,
     test_memleak_of_a_command,
     test_memleak_of_a_process_and_each_allocation,
@@ -27,8 +25,6 @@ from tests.kernel.test_tools_memory import (
 
 pytestmark = pytest.mark.lab
 __all__ = [
-    "test_bad_input",
-    "test_drsnoop_of_nobody",
     "test_memleak_leaves_out_what_is_young",
     "test_memleak_of_a_command",
     "test_memleak_of_a_process_and_each_allocation",
@@ -70,7 +66,7 @@ def test_drsnoop(ebt: Ebt, raw_disk: str) -> None:
             assert os.system(f"dd if={raw_disk} of=/dev/null bs=1M status=none") == 0
         result, other = tool.end(signal.SIGINT), nothing.end(signal.SIGINT)
         counted = counter.end(signal.SIGINT).stdout
-    rows = [item["data"] for item in map(json.loads, result.stdout.splitlines()) if item["type"] == "row"]
+    rows = rows_of(result.stdout)
     numbers = {name: int(value) for name, value in re.findall(r"^@(\w+): (\d+)$", counted, re.MULTILINE)}
     assert numbers.get("n", 0) > 0, "nothing was reclaimed"
     assert len(rows) == numbers["n"] and sum(row["PAGES"] for row in rows) == numbers["pages"]
