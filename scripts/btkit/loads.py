@@ -156,6 +156,20 @@ def overflows() -> None:
             client.close()
 
 
+def drops() -> None:
+    """As `overflows`; in the lab also packets that the loopback's queue drops while their socket is known."""
+    if not _LAB_DISK:
+        overflows()
+        return
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        subprocess.run("tc qdisc add dev lo root netem loss 100%".split(), check=True)
+        client.sendall(b"x" * 1000)
+        time.sleep(0.5)
+        subprocess.run("tc qdisc del dev lo root".split(), check=True)
+        client.close()
+
+
 def unix() -> None:
     left, right = socket.socketpair()
     for _ in range(3):
@@ -339,7 +353,7 @@ LOADS: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         opens, lookups, execs, hosts, kills, naps, users, stats, syncs, dirty, spin, switches, forks,
-        connections,        overflows, unix, threads, shell, handshake, disk, xfs, swap, memory, raid,
+        connections,        overflows, drops, unix, threads, shell, handshake, disk, xfs, swap, memory, raid,
     )
 }  # fmt: skip
 

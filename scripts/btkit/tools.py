@@ -62,7 +62,7 @@ TOOLS = (
     Tool("syscount", "opens", r"^@syscall\[.*\]: \d+$"),
     Tool("tcpaccept", "connections", rf"\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+ +\d+/\d+"),
     Tool("tcpconnect", "connections", rf"\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+"),
-    Tool("tcpdrop", "overflows", rf"btload +{_ENDS}:\d+ +{_ENDS}:\d+ +\w+ *\n\n +\S+\+\d+"),
+    Tool("tcpdrop", "drops", rf"{_ENDS}:\d+ +{_ENDS}:\d+ +\w+ *\n\n +\S+\+\d+"),
     Tool("tcplife", "connections", rf"^\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+ +\d+ +\d+ \d+$"),
     Tool("tcpretrans", "overflows", rf"{_ENDS}:\d+ +{_ENDS}:\d+ +SYN_SENT"),
     Tool("tcpsynbl", "connections", r"^@backlog\[\d+\]: ?\n\[.*\|"),
