@@ -109,8 +109,8 @@ class Function:
         name = self.names.fresh(hint)
         self.code.line(f"{_declare(kind, name)} = {text};")
         if self.code.depth > 1 and _OF_CONTEXT.search(text):
-            # Of two branches that each read the context clang would make one read at a computed address, which
-            # the verifier refuses ("dereference of modified ctx ptr").
+            # Of two branches that each read the context clang would make one read at a computed address, and
+            # the verifier refuses that ("dereference of modified ctx ptr").
             self.program.helper("opaque")
             self.code.line(f"ebt_opaque({name});")
         return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from lang import ast
+from lang import ast, refusals
 from lang.convert import as_int
 from lang.fold import Constant
 from lang.registers import REGISTERS, register
@@ -82,6 +82,11 @@ def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
         for node in call.arguments:
             if isinstance(node, ast.Name) and node is call.arguments[0]:
                 if node.name not in STACK_MODES:
+                    if node.name in refusals.STACK_MODES:
+                        reason, instead = refusals.STACK_MODES[node.name]
+                        message = f"the stack mode {node.name} cannot be had: {reason}"
+                        typing.error(node, message, f"instead: {instead}")
+                        continue
                     typing.error(node, f"unknown stack mode '{node.name}'", "modes: " + " ".join(STACK_MODES))
                     continue
                 mode = node.name  # type: ignore[assignment]

@@ -6,7 +6,7 @@ all bodies until nothing grows any more, then once with reports on.
 
 from __future__ import annotations
 
-from lang import ast
+from lang import ast, refusals
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
@@ -78,6 +78,10 @@ class Inference(Operators):
             return self.type(self.meanings.setdefault(node, ast.Call(node.span, name, ())))
         if function is not None:
             self.error(node, f"'{name}' is a function", f"usage: {function.usage}")
+            return None
+        if name in refusals.BUILTINS:
+            reason, instead = refusals.BUILTINS[name]
+            self.error(node, f"{name} cannot be had: {reason}", f"instead: {instead}")
             return None
         hints = self.near(name, [*BUILTINS, *FUNCTIONS, "args"])
         if name in _WRITTEN_DIFFERENTLY:
@@ -220,7 +224,11 @@ class Inference(Operators):
         if function is None:
             for item in node.arguments:
                 self.type(item)
-            self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
+            if node.name in refusals.FUNCTIONS:
+                reason, instead = refusals.FUNCTIONS[node.name]
+                self.error(node, f"{node.name}() cannot be had: {reason}", f"instead: {instead}")
+            else:
+                self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
             return None
         if self.refuse_in_loop(node, node.name):
             return None
