@@ -34,11 +34,4 @@ BUILTINS = {
         "it unwinds by .eh_frame tables in BPF, which BCC has no loader for",
         "ustack, for programs with frame pointers (-fno-omit-frame-pointer)",
     ),
-    "has_cpid": Refusal("bpftrace's own answers the opposite of its name", "cpid != 0"),
-}
-STACK_MODES = {
-    "build_id": Refusal(
-        "it is a map type of its own in the kernel, which holds no other stacks",
-        "the modes bpftrace, perf and raw; raw with /proc/PID/maps gives offsets into files",
-    ),
 }

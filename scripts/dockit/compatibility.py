@@ -84,8 +84,6 @@ def _refused() -> list[str]:
                 lines.append(
                     _row(f"`{name}{'()' if kind == 'function' else ''}`", found.reason, found.instead)
                 )
-    for name, found in refusals.STACK_MODES.items():
-        lines.append(_row(f"`ustack({name})`", found.reason, found.instead))
     for what, example, instead in SYNTAX:
         message = told(example)
         if message is not None:

@@ -29,6 +29,7 @@ CONFIG = (
 )  # fmt: skip
 # what, an example, what to write instead
 SYNTAX = (
+    ("`ustack(build_id)`", "begin { print(ustack(build_id)); }", "`ustack(perf)` prints each frame's binary"),
     ("the address of a variable", "begin { $x = 1; print(&$x); }", "only functions of imported C take one: pass the value"),
     ("`#define` with parameters", "#define TWICE(x) x * 2\nbegin { print(TWICE(1)); }", "`macro twice(x) { x * 2 }`"),
     ("arguments of a user function by name", "uprobe:libc:malloc { print(args.size); }", "`arg0`, `arg1` …: names need the program's debugging information"),
