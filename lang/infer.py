@@ -6,12 +6,12 @@ all bodies until nothing grows any more, then once with reports on.
 
 from __future__ import annotations
 
-from lang import ast, refusals
+from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
 from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote
-from lang.functions import FUNCTIONS
+from lang.functions import FUNCTIONS, REFUSED
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
 from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
@@ -82,9 +82,8 @@ class Inference(Operators):
         if function is not None:
             self.error(node, f"'{name}' is a function", f"usage: {function.usage}")
             return None
-        if name in refusals.BUILTINS:
-            reason, instead = refusals.BUILTINS[name]
-            self.error(node, f"{name} cannot be had: {reason}", f"instead: {instead}")
+        if name in REFUSED:
+            self.error(node, *REFUSED[name])
             return None
         hints = self.near(name, [*BUILTINS, *FUNCTIONS, "args"])
         if name in _WRITTEN_DIFFERENTLY:
@@ -230,9 +229,8 @@ class Inference(Operators):
         if function is None:
             for item in node.arguments:
                 self.type(item)
-            if node.name in refusals.FUNCTIONS:
-                reason, instead = refusals.FUNCTIONS[node.name]
-                self.error(node, f"{node.name}() cannot be had: {reason}", f"instead: {instead}")
+            if node.name in REFUSED:
+                self.error(node, *REFUSED[node.name])
             else:
                 self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
             return None

@@ -9,11 +9,11 @@ from btkit.tools import TOOLS
 from codegen.pipeline import compile_script
 from dockit.inventory import BUILTINS, CONFIG, FUNCTIONS, OTHERWISE, PROBES, SYNTAX
 from kernel.recorded import default_machine
-from lang import refusals
 from lang.builtins import find_builtin
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_events import REFUSED
 from lang.functions import FUNCTIONS as OURS
+from lang.functions import REFUSED as NONE
 from lang.probes import BY_NAME
 from lang.settings import NAMES, RENAMED, WITHOUT_EFFECT
 from lang.source import Source
@@ -33,7 +33,6 @@ The scripts that Debian 12's bpftrace 0.17 installs in `/usr/sbin`. *check*: `eb
 *run*: started, given a load of its own (`scripts/btkit/loads.py`), rows seen. 6.18 is the kernel of the
 development machine, without kprobes; the others are Debian's, in the lab. `scripts/bt-tools` measures this.
 """
-_NOT_YET = refusals.Refusal("not there yet", "")
 
 
 def page(results: Results | None = None) -> str:
@@ -77,13 +76,11 @@ def _refused() -> list[str]:
             reason, _, instead = REFUSED.get(name, "; ").partition("; ")
             lines.append(_row(f"`{name}` probes", reason, instead))
     for kind, names in (("builtin", BUILTINS), ("function", FUNCTIONS)):
-        table = refusals.BUILTINS if kind == "builtin" else refusals.FUNCTIONS
         for name in names:
             if not supported(kind, name):
-                found = table.get(name, _NOT_YET)
-                lines.append(
-                    _row(f"`{name}{'()' if kind == 'function' else ''}`", found.reason, found.instead)
-                )
+                call = f"{name}()" if kind == "function" else name
+                reason, instead = NONE.get(name, ("not there yet", ""))
+                lines.append(_row(f"`{call}`", reason.removeprefix(f"{call} cannot be had: "), instead))
     for what, example, instead in SYNTAX:
         message = told(example)
         if message is not None:
