@@ -156,10 +156,10 @@ class Function:
 
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:
-            self.code.line(f"__builtin_memset(&{place}, 0, {size});")
-            if size > MAX_MERGED_BYTES:
-                # clang makes one memset of neighbours, and may call a function for the sum.
-                self.code.line('asm volatile("" ::: "memory");')
+            # clang makes one memset of neighbours, on either side, and may call a function for the sum.
+            apart = ['asm volatile("" ::: "memory");'] if size > MAX_MERGED_BYTES else []
+            for line in (*apart, f"__builtin_memset(&{place}, 0, {size});", *apart):
+                self.code.line(line)
         else:
             # Reading from address 0 fails, and the helper zeroes what it could not read.
             self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, (void *)0);")
