@@ -105,14 +105,3 @@ def test_match_and_pickle() -> None:
             assert (a, b) == (1, (2,))
     assert pickle.loads(pickle.dumps(Derived(1, (2,)))) == Derived(1, (2,))
     assert [records.is_dataclass(item) for item in (Frozen, Frozen(1), int)] == [True, True, False]
-
-
-def test_any_name_of_a_field() -> None:
-    """What the made `__init__` calls its own things is no field's name."""
-
-    @records.dataclass(frozen=True)
-    class Odd:
-        values: int
-        item: str = "x"
-
-    assert (Odd(3).values, Odd(values=4, item="y").item) == (3, "y")
