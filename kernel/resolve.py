@@ -98,7 +98,18 @@ def _directories(text: str) -> str:
     return "\n".join(f"{inode} {path}" for path, inode in found.items())
 
 
+def _signals(text: str) -> int:
+    """A bit for each of the signals that commas separate: bit 9 for SIGKILL."""
+    found = 0
+    for name in text.split(","):
+        number = _signal(name.strip())
+        if number > 62:
+            raise ValueError(f"signal {number} is beyond those that a list can name")
+        found |= 1 << number
+    return found
+
+
 _READERS: dict[str, Callable[[str], int | str]] = {
-    "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
+    "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal, "signals": _signals,
     "directory": _directory, "directories": _directories,
 }  # fmt: skip
