@@ -136,6 +136,16 @@ def test_syscount(ebt: Ebt) -> None:
 
 
 @pytest.mark.tool("syscount")
+def test_syscount_of_one_call_and_error(ebt: Ebt) -> None:
+    script = f"import os\nfor n in range({TIMES}):\n    try: os.rmdir('/no/such')\n    except OSError: pass"
+    rows = tool_rows(ebt, "syscount", "--syscall", "rmdir", "-P", command=python(script))
+    assert [row["COUNT"] for row in named("python3", rows)] == [TIMES]
+    for error, times in (("ENOENT", [TIMES]), ("EPERM", [])):
+        rows = tool_rows(ebt, "syscount", "-e", error, "--syscall", "84", "-P", command=python(script))
+        assert [row["COUNT"] for row in named("python3", rows)] == times
+
+
+@pytest.mark.tool("syscount")
 def test_syscount_by_process(ebt: Ebt) -> None:
     script = f"import os\nfor n in range({TIMES}00): os.getppid()"
     rows = tool_rows(ebt, "syscount", "-P", "-T", "1000", command=python(script))
@@ -206,6 +216,8 @@ WRONG = {
     "execsnoop -u nobody-of-that-name": "-u: there is no user",
     "exitsnoop -p 4194303": "-p: there is no process",
     "sigsnoop -s NOSUCH": "-s: 'NOSUCH' is no signal",
+    "syscount -e EWHAT": "-e: 'EWHAT' is no error",
+    "syscount --syscall nothing": "--syscall: 'nothing' is no system call",
     "syscount -i 0": "-i: 0 is too small: at least 1",
     "pidpersec 0": "INTERVAL: 0 is too small: at least 1",
     "bashreadline -s /no/such/file": "cannot run here: no program or library '/no/such/file' is found",
