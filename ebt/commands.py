@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
 from lang.parser import parse_file
@@ -31,7 +33,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt explain TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-f json]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
-       ebt doctor
+       ebt doctor [--kernel PROFILE]
        ebt repl
        ebt profile save FILE
        ebt -l [PATTERN]
@@ -112,6 +114,8 @@ def _explain(words: list[str], sources: list[Source]) -> int:
     if options.help:
         return about(options)
     machine = machine_for(options, loads=False)
+    if os.geteuid() != 0 and not options.kernel:
+        tell("ebt: without root nothing can be tried here: every mechanism is taken to work")
     found = resolved(request, machine, options)
     try:
         compiled = compile_for(request, machine, options)
@@ -142,7 +146,7 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
         return about(options)
     if options.words:
         raise UsageError("doctor takes no arguments")
-    return doctor()
+    return doctor(options.format, RecordedMachine(Path(options.kernel)) if options.kernel else None)
 
 
 def _list(words: list[str], sources: list[Source]) -> int:

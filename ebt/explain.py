@@ -43,9 +43,10 @@ def _tree(item: Resolution) -> list[str]:
     if len(item.choices) == 1 and not item.optional:
         return [*lines, *_candidates(item.choices[0], "    ")]
     for at, choice in enumerate(item.choices):
-        taken = at == item.chosen
-        lines.append(f"    {TAKEN} {choice.text}" if taken else f"    {LEFT} {choice.text}: {choice.reason}")
-        if taken or len(choice.candidates) > 1:
+        taken, several = at == item.chosen, len(choice.candidates) > 1
+        reason = "" if taken or several else f": {choice.reason}"  # of several each says its own
+        lines.append(f"    {TAKEN if taken else LEFT} {choice.text}{reason}")
+        if taken or several:
             lines += _candidates(choice, "        ")
     if item.optional and item.chosen is None:
         lines.append("    the probe is left out")

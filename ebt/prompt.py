@@ -125,12 +125,11 @@ class ThisMachine:
         self.machine = RecordedMachine(Path(profile)) if profile else self._live
 
     def about_kernel(self) -> str:
-        """What `ebt doctor` says of this machine; of a recorded one its title."""
-        if self.machine is not self._live:
-            return self.machine.title
+        """What `ebt doctor` says of this machine, or of the recorded one."""
+        profile = self.machine if isinstance(self.machine, RecordedMachine) else None
         text = io.StringIO()
         with redirect_stdout(text):
-            doctor()
+            doctor("text", profile)
         return text.getvalue()
 
     def tools(self, word: str) -> list[tuple[str, str]]:

@@ -67,8 +67,9 @@ class Result:
 
 @dataclass(frozen=True)
 class _Start:
-    """What is known before any body is looked at."""
+    """What is known before any body is looked at; `script` is as the options make it."""
 
+    script: ast.Script
     machine: Machine
     settings: Settings
     values: Mapping[str, Constant]
@@ -106,8 +107,9 @@ def _start(
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
     probes = wanted(script, Given(parameters, values))
-    drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid)
-    return _Start(machine, settings, values, probes, drafts, resolutions)
+    process = pid or _process(script.options, values)
+    drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
+    return _Start(script, machine, settings, values, probes, drafts, resolutions)
 
 
 def resolutions(
@@ -137,7 +139,8 @@ def check(
     """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
     found = Diagnostics()
     start = _start(script, machine, parameters, environment, pid, unsafe, options, found)
-    machine, settings, values, drafts = start.machine, start.settings, start.values, start.drafts
+    script, machine, settings, values = start.script, start.machine, start.settings, start.values
+    drafts = start.drafts
     found.raise_errors()
     _require_probes(script, start.probes, drafts, found)
     declared = {option.name: option for option in script.options}
@@ -164,6 +167,11 @@ def check(
         ),
         found.warnings,
     )
+
+
+def _process(options: tuple[ast.Option, ...], values: Mapping[str, Constant]) -> int:
+    """The process that the script's own option of the kind pid names: for user probes it is as -p."""
+    return next((int(values[option.name]) for option in options if option.kind == "pid"), 0)
 
 
 def _require_probes(
@@ -195,8 +203,10 @@ def _expand(
     settings: Settings,
     found: Diagnostics,
     pid: int,
+    process: int,
 ) -> tuple[list[_Draft], tuple[Resolution, ...]]:
     expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
+    expansion.process = process
     drafts = []
     for probe in probes:
         if found.full:

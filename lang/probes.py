@@ -95,7 +95,7 @@ def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     _record(point, expansion, choices, None)
     expansion.point = point
     if point.optional:
-        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}")
+        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}", lack=True)
         return []
     near = [hint for hint in hints if hint.startswith("try ")][:1]
     if len({choice.reason for choice in choices}) == 1:

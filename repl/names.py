@@ -38,7 +38,7 @@ class Names:
             self._there.set()
 
     def known(self) -> Knowledge:
-        """Everything at this moment. Waits a little for names that are being read: for the completer's thread."""
+        """Everything at this moment. Waits a little for names that are being read: a thread's to call."""
         state = self._state
         if state.host.machine is not self._machine:
             self.read()

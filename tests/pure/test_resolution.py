@@ -95,6 +95,11 @@ def test_arguments_of_a_clone(machine: RecordedMachine) -> None:
     assert "kprobe:finish_task_switch(TYPE NAME, …)" in hints[0]
     text = "kprobe:finish_task_switch(struct task_struct *prev) { @ = args.prev.pid; }"
     assert "PT_REGS_PARM1" in compile_script(Source("x.ebt", text), machine, (), {}).c
+    said, hints = message("kprobe:finish_task_switch { @ = arg0; }", machine)
+    assert said.startswith("'finish_task_switch' is finish_task_switch.isra.0 here") and ".isra.0" in hints[0]
+    compile_script(Source("x.ebt", "kprobe:finish_task_switch.isra.0 { @ = arg0; }"), machine, (), {})
+    done = compile_script(Source("x.ebt", "fexit:finish_task_switch { @ = retval; }"), machine, (), {})
+    assert "if nobody uses its result" in done.warnings[0].message
     # an alternative that has them is taken instead
     text = "kprobe:finish_task_switch || kprobe:vfs_read { @ = (uint64)args.file; }"
     (item,) = resolved(text, machine)
@@ -151,3 +156,27 @@ def test_as_json(machine: RecordedMachine) -> None:
     (probe,) = told["probes"]
     assert (probe["chosen"], [choice["points"] for choice in probe["choices"]]) == (1, [0, 1])
     assert probe["choices"][1]["candidates"][0]["taken"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "first"),
+    [
+        ("kprobe:vfs_read", "syscalls:sys_enter_read"),
+        ("fexit:vfs_read", "syscalls:sys_exit_read"),
+        ("kprobe:finish_task_switch", "sched:sched_switch"),
+        ("kprobe:blk_account_io_start", "block:block_io_start"),
+        ("kprobe:kfree_skb", "skb:kfree_skb"),
+        ("kprobe:__x64_sys_openat", "syscalls:sys_enter_openat"),
+    ],
+)
+def test_a_kernel_with_tracepoints_alone_names_the_nearest(
+    machine: RecordedMachine, probe: str, first: str
+) -> None:
+    said, hints = message(f"{probe} {{ }}", WithoutFeatures(machine, ("kprobe", "fentry")))
+    assert said == f"'{probe}' cannot be attached on this kernel: switched off by --no-feature"
+    assert hints[0].startswith(f"try tracepoint:{first}")
+
+
+def test_no_tracepoint_is_near(machine: RecordedMachine) -> None:
+    _, hints = message("kprobe:kmemdup_nul { }", WithoutFeatures(machine, ("kprobe", "fentry")))
+    assert not any("tracepoint" in hint for hint in hints)
