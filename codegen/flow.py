@@ -193,12 +193,15 @@ class _Callback:
         f = self._f
         inner = replace(
             f, code=type(f.code)(), names=type(f.names)(), variables={}, scratch=[], scratch_sizes=[],
-            stack_used=0, record={}, name=self.name, context="u64 address", callback=True, prologue_at=2,
+            event_bytes=0, stack_used=0, record={}, name=self.name, context="u64 address", callback=True, prologue_at=2,
         )  # fmt: skip
-        for taken in ("all", "call", "address"):
+        for taken in ("all", "call", "address", "ctx"):
             inner.names.fresh(taken)
         inner.code.line(f"struct {self.name}_call *call = (struct {self.name}_call *)address;")
         inner.code.line(f"struct {self.name}_all *all = call->all;")
+        if not f.program.has_ringbuf:  # a perf buffer is written with the program's context
+            inner.code.line("void *ctx = all->ctx;")
+            inner.prologue_at += 1
         for info, name in self._captured.items():
             assert info.type is not None
             member = self._member(name)
@@ -222,6 +225,8 @@ class _Callback:
             members.append(types.declare(info.type, shape) + ";")
         if self._returns:
             members.append("u64 returned;")
+        if not f.program.has_ringbuf:
+            members.append("void *ctx;")
         types.composite(f"{self.name}_all", members or ["u64 nothing;"])
         types.composite(f"{self.name}_call", [*arguments, f"struct {self.name}_all *all;"])
         f.callbacks.append((self.name, kind))
@@ -231,6 +236,8 @@ class _Callback:
         """Copy the variables in, loop, copy them back."""
         f = self._f
         f.code.line(f"struct {self.name}_all {self.all} = {{}};")
+        if not f.program.has_ringbuf:
+            f.code.line(f"{self.all}.ctx = ctx;")
         for _, member, value in self._extra:
             f.code.line(f"{self.all}.{member} = {value};")
         for info, name in self._captured.items():

@@ -15,6 +15,7 @@ from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
 from lang import ast
 from lang.checked import Body, Checked, Target
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME
@@ -22,6 +23,7 @@ from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
 DEFAULT_RING_BYTES = 16 << 20
+MAX_PER_CPU_BYTES = 32 << 10
 _HIDDEN = "what the next program must know of its call's entry"
 
 
@@ -59,7 +61,10 @@ def _take(functions: list[Function]) -> list[Function]:
 def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> CFunction:
     """The whole text of a C function: its scratch area, its lines, its return."""
     number = len(program.scratch_bytes)
+    if function.event_bytes:
+        function.in_scratch("event", f"u64 event[{function.event_bytes // 8}]", function.event_bytes)
     if function.scratch:
+        _check_scratch(function)
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
     prologue = function.scratch_prologue(number)
@@ -178,6 +183,15 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
+def _check_scratch(function: Function) -> None:
+    """A per-CPU map's value has 32 KiB at most: PCPU_MIN_UNIT_SIZE, in kernel/bpf/arraymap.c."""
+    size = _scratch_size(function)
+    if size > MAX_PER_CPU_BYTES:
+        message = f"this probe holds {size} bytes of texts at once, and the kernel has {MAX_PER_CPU_BYTES}"
+        hint = "shorter strings: str(pointer, 64), or a smaller max_strlen"
+        raise ScriptError([Diagnostic("error", function.target.span, message, (hint,))])
+
+
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
     kind = BY_NAME[function.target.kind]
     attach = tuple(_attach(target) for target in function.body.targets)
@@ -255,7 +269,10 @@ def _constants(machine: Machine, name: str) -> tuple[tuple[int, str], ...]:
 def _plan(program: Program, planned: list[PlannedProgram], settings: Settings) -> Plan:
     maps = list(program.maps.values())
     if program.events:
-        maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
+        if program.has_ringbuf:
+            maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
+        else:
+            maps.append(Map(RING, "", "perf_array", UINT32, VOID, 4, 4, 0))
     script = program.checked.script.span.source.name
     return Plan(
         script, tuple(planned), tuple(maps), tuple(program.events), tuple(program.failures),
@@ -270,7 +287,7 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         structs=tuple(program.types.declarations()),
         maps=tuple(program.tables.values()),
         ring=RING if program.events else "",
-        ring_pages=settings.ring_bytes // PAGE,
+        ring_pages=settings.ring_bytes // PAGE if program.has_ringbuf else 0,
         helpers=tuple(program.helpers),
         functions=tuple(functions),
         cpus=program.machine.cpus,

@@ -130,7 +130,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Event:
-    """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
+    """One emitting statement: a record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf, cat, system, errorf, warnf: `text` is the format. join: {u32 count, char[16][1024]}, `text` stands
     between them. print_value: one field. print_map, clear, zero: `map` (C name), `top`,

@@ -63,6 +63,11 @@ class Program:
     named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
 
+    @property
+    def has_ringbuf(self) -> bool:
+        """Whether events go through one ring buffer (5.8), or through a perf buffer for each CPU."""
+        return self.machine.supports("ringbuf").works
+
     def helper(self, name: str) -> None:
         """Have a helper function of templates/helpers/ in the C text."""
         if name in _OPAQUE and "opaque" not in self.helpers:

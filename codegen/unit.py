@@ -32,7 +32,10 @@ class CFunction:
 
 @dataclass(frozen=True)
 class Unit:
-    """One C program. `helpers` names the templates in templates/helpers/ that it needs, in order."""
+    """One C program. `helpers` names the templates in templates/helpers/ that it needs, in order.
+
+    `ring` is the map that events go through: a ring buffer of so many pages, or with 0 a perf buffer a CPU.
+    """
 
     script: str
     machine: str

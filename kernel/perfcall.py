@@ -13,7 +13,8 @@ _SYS_PERF = 241 if os.uname().machine == "aarch64" else 298
 
 PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, PERF_BREAKPOINT = 0, 1, 2, 5
 _CLOEXEC = 8
-_DISABLED, _INHERIT, _FREQUENCY = 1 << 0, 1 << 1, 1 << 10
+_DISABLED, _INHERIT, _FREQUENCY, _WATERMARK, _USE_CLOCK = (1 << n for n in (0, 1, 10, 14, 25))
+_BPF_OUTPUT, _SAMPLE_TIME, _SAMPLE_RAW, _CLOCK_MONOTONIC = 10, 1 << 2, 1 << 10, 1
 _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
 
@@ -33,6 +34,22 @@ def perf_event_open(
         "IIQQQQQIIQQ40x", kind, 112, config, frequency or period, 0, 0, flags,
         1 if period or frequency else 0, access, config1, config2,
     )  # fmt: skip
+    return _opened(record, pid, cpu, doing)
+
+
+def open_output(cpu: int, wake_after: int) -> int:
+    """The event behind one CPU's buffer of a perf event array: samples with their monotonic time.
+
+    It wakes its reader after so many bytes: to do so for each sample costs the traced program microseconds.
+    """
+    record = pack(
+        "IIQQQQQIIQQ20xi16x", PERF_SOFTWARE, 112, _BPF_OUTPUT, 1, _SAMPLE_RAW | _SAMPLE_TIME, 0,
+        _USE_CLOCK | _WATERMARK, wake_after, 0, 0, 0, _CLOCK_MONOTONIC,
+    )  # fmt: skip
+    return _opened(record, -1, cpu, "opening a perf buffer")
+
+
+def _opened(record: ctypes.Array[ctypes.c_char], pid: int, cpu: int, doing: str) -> int:
     arguments = (ctypes.c_int(pid), ctypes.c_int(cpu), ctypes.c_int(-1), ctypes.c_ulong(_CLOEXEC))
     opened = call(_SYS_PERF, record, *arguments)
     if opened < 0:

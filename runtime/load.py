@@ -97,11 +97,6 @@ class Loaded:
         """The descriptor of a map by its C name."""
         return self.maps[name]
 
-    @property
-    def ring_fd(self) -> int | None:
-        """The descriptor of the ring buffer, or None where the plan has none."""
-        return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
-
     def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
         """Attach every program to its points, in the plan's order; how many of the script's were attached.
 

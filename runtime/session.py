@@ -23,6 +23,7 @@ from runtime.formatters import clock_offset
 from runtime.losses import MAP as LOST
 from runtime.losses import Losses
 from runtime.maps import Access, Maps
+from runtime.perfring import PerfRing
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
 from runtime.text import Warn, Writer
@@ -41,9 +42,6 @@ _PATIENCE = 0.2  # for a record that is still being written at the end
 
 class Loaded(Protocol):
     """What runtime.load gives: programs and maps in the kernel."""
-
-    @property
-    def ring_fd(self) -> int | None: ...
 
     def map_fd(self, name: str) -> int: ...
 
@@ -157,12 +155,13 @@ class Session:
 
     # --- start ---
 
-    def _open_ring(self) -> Ring | None:
-        ring = next((item for item in self._plan.maps if item.kind == "ringbuf"), None)
-        fd = self._loaded.ring_fd
-        if ring is None or fd is None:
-            return None
-        return Ring(fd, ring.max_entries or self._plan.settings.ring_bytes)
+    def _open_ring(self) -> Ring | PerfRing | None:
+        for item in self._plan.maps:
+            if item.kind == "ringbuf":
+                return Ring(self._loaded.map_fd(item.name), item.max_entries)
+            if item.kind == "perf_array":
+                return PerfRing(self._loaded.map_fd(item.name), self._plan.settings.ring_bytes)
+        return None
 
     def _write_settings(self, cpid: int) -> None:
         if _SETTINGS in self._maps_by_name:
@@ -208,7 +207,7 @@ class Session:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return
-            if not stops.wait(left, fd):
+            if not self._wait(stops, left, fd):
                 continue
             waiting = self._ring.waiting if self._ring else 0
             self._drain()
@@ -218,6 +217,14 @@ class Session:
             pause = self._next_pause(pause, waiting)
             self._writer.idle()
             stops.wait(pause)
+
+    def _wait(self, stops: Stops, left: float | None, fd: int | None) -> bool:
+        """Sleep until something happens; whether there are records."""
+        ring = self._ring
+        if ring is None or ring.patience is None:
+            return stops.wait(left, fd)
+        ready = stops.wait(ring.patience if left is None else min(left, ring.patience), fd)
+        return ready or ring.waiting > 0
 
     def _over(self, stops: Stops) -> bool:
         return stops.reason is not None or self.actions.exited
@@ -238,9 +245,9 @@ class Session:
         if self.actions.exited:
             self._ring.skip()
             return
-        data, handle = self._ring.data, self.actions.handle
-        for item in self._ring.drain():
-            if handle(data, item):
+        ring, handle = self._ring, self.actions.handle
+        for item in ring.drain():
+            if handle(ring.data, item):
                 break
 
     # --- end ---
