@@ -1,4 +1,4 @@
-"""Statements that tell user space something → C: a record in the ring, filled in place, or in a perf buffer."""
+"""Statements that tell user space something → C: a record in the ring buffer or in a perf buffer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _record(
 
 @contextmanager
 def _perf_record(f: Function, event: Event, struct: str, record: str) -> Iterator[None]:
-    """The same where there is no ring buffer: filled in memory of this CPU, then copied to its perf buffer."""
+    """The same without a ring buffer: filled in memory of this CPU, then copied to its perf buffer."""
     with f.code.block(""):
         f.code.line(f"struct {struct} *{record} = (struct {struct} *){f.event_room(event.size)};")
         f.code.line(f"{record}->site = {event.site};")

@@ -193,7 +193,8 @@ class _Callback:
         f = self._f
         inner = replace(
             f, code=type(f.code)(), names=type(f.names)(), variables={}, scratch=[], scratch_sizes=[],
-            event_bytes=0, stack_used=0, record={}, name=self.name, context="u64 address", callback=True, prologue_at=2,
+            event_bytes=0, stack_used=0, record={}, name=self.name, context="u64 address", callback=True,
+            prologue_at=2,
         )  # fmt: skip
         for taken in ("all", "call", "address", "ctx"):
             inner.names.fresh(taken)

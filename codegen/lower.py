@@ -193,10 +193,20 @@ def _check_scratch(function: Function) -> None:
 
 
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
-    kind = BY_NAME[function.target.kind]
+    kind = BY_NAME[function.target.kind].program
     attach = tuple(_attach(target) for target in function.body.targets)
-    callbacks = tuple(function.callbacks)
-    return PlannedProgram(function.name, kind.program, attach, callbacks, hidden)  # type: ignore[arg-type]
+    callbacks, many = tuple(function.callbacks), _by_one_link(function)
+    return PlannedProgram(function.name, kind, attach, callbacks, hidden, many)  # type: ignore[arg-type]
+
+
+def _by_one_link(function: Function) -> bool:
+    """Whether one link can attach the program to all its functions."""
+    targets = function.body.targets
+    if len(targets) == 1 or BY_NAME[function.target.kind].program not in ("kprobe", "kretprobe"):
+        return False
+    if any(target.offset for target in targets):
+        return False
+    return function.program.machine.supports("kprobe_multi").works
 
 
 def _attach(target: Target) -> Attach:
@@ -205,7 +215,7 @@ def _attach(target: Target) -> Attach:
         target.label, place_of(target.span), target.category, prefix + target.name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
-        target.length,
+        target.length, "*" in target.span.text,
     )  # fmt: skip
 
 

@@ -71,6 +71,7 @@ class Attach:
     cpus: Literal["all", "first"] = "all"
     semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
     length: int = 0  # of what a watchpoint watches
+    matched: bool = False  # by a wildcard: what cannot be attached of it is left out, and told
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Program:
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
     A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
-    program sees, point by point.
+    program sees, point by point. `many`: one link attaches it to all its functions (kprobe_multi).
     """
 
     name: str
@@ -87,6 +88,7 @@ class Program:
     attach: tuple[Attach, ...]
     callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
     hidden: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)

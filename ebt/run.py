@@ -20,6 +20,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine
 from lang.options import Given, values_for, wanted
 from lang.probes import BY_NAME
+from runtime.attaching import attach_script
 from runtime.bpf import Compiler, user_symbol
 from runtime.jsonl import JsonWriter
 from runtime.load import Loaded, load
@@ -136,8 +137,7 @@ def _open_output(options: Options) -> int:
 
 
 def _dry_run(loaded: Loaded, compiled: Compiled, writer: Writer) -> int:
-    loaded.attach_all()
-    writer.attached(compiled.plan.points)
+    writer.attached(attach_script(loaded, compiled.plan, writer))
     writer.flush()
     return 0
 

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 
-from kernel.bpfcall import BpfError, call, pack
+from kernel.bpfcall import ATTACH_PERF_EVENT, BpfError, call, link_create, pack
 
 _SYS_PERF = 241 if os.uname().machine == "aarch64" else 298
 
@@ -61,6 +61,20 @@ def perf_attach(event_fd: int, prog_fd: int) -> None:
     """Run the program at each occurrence of the event, from now until the event is closed."""
     _ioctl(event_fd, _IOC_SET_BPF, prog_fd)
     _ioctl(event_fd, _IOC_ENABLE, 0)
+
+
+def perf_link(event_fd: int, prog_fd: int) -> int:
+    """The same by a BPF link: closing it takes the program away, whatever becomes of the event.
+
+    Raises BpfError, EINVAL before 5.15.
+    """
+    link = link_create(prog_fd, event_fd, ATTACH_PERF_EVENT)
+    try:
+        _ioctl(event_fd, _IOC_ENABLE, 0)
+    except BpfError:
+        os.close(link)
+        raise
+    return link
 
 
 def _ioctl(fd: int, request: int, argument: int) -> None:

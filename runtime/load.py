@@ -6,13 +6,17 @@ import errno
 import os
 import re
 import resource
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Literal, Protocol
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
     ATTACH_FENTRY,
     ATTACH_FEXIT,
+    ATTACH_KPROBE_MULTI,
     MAP_KINDS,
     BpfError,
     btf_object,
@@ -25,8 +29,10 @@ from kernel.privilege import not_permitted
 from kernel.tracefs import find_tracefs
 from kernel.typetable import TypeTable
 from lang.diagnostics import CompilerBug
+from lang.machine import Support
 from runtime.attach import Attached, Attacher, AttachError
 from runtime.callbacks import Linked, function_btf, link_program
+from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
 from runtime.refusal import explain, position
 
@@ -37,6 +43,7 @@ _KINDS: dict[ProgramKind, str] = {
 }  # fmt: skip
 
 
+Points = list[tuple[int, Attach]]  # with their places in the program's list
 _NONE = -1  # no descriptor: the kernel refused the program for this point
 _VERIFIED = re.compile(r"^\d+: \(", re.MULTILINE)  # the verifier got as far as an instruction
 
@@ -51,21 +58,23 @@ class LoadError(Exception):
         self.place = place
 
 
-class HasTypes(Protocol):
-    """What load() needs of the machine, for fentry and fexit: the running kernel's BTF."""
+class Target(Protocol):
+    """What load() needs of the machine: what it can do, and for fentry and fexit its BTF."""
 
     @property
     def types(self) -> TypeTable: ...
 
+    def supports(self, feature: str) -> Support: ...
 
-def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str = "") -> Loaded:
+
+def load(plan: Plan, obj: Object, machine: Target | None = None, c_text: str = "") -> Loaded:
     """Create the maps and load the programs of a plan; nothing is attached yet.
 
     `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
     Raises LoadError, with nothing left in the kernel.
     """
     _raise_limits()
-    loaded = Loaded(plan)
+    loaded = Loaded(plan, machine is None or machine.supports("perf_link").works)
     try:
         for item in plan.maps:
             loaded.maps[item.name] = _create(item, obj, plan)
@@ -80,12 +89,14 @@ def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str =
 class Loaded:
     """A plan in the kernel. As a context manager it detaches and closes everything at the end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, links: bool = True) -> None:
         self.plan = plan
         self.maps: dict[str, int] = {}
         self.programs: list[tuple[Program, list[int]]] = []  # one descriptor, or one for each attach point
         self.refused: dict[tuple[str, int], LoadError] = {}  # points that a program could not be loaded for
+        self.singles: dict[str, Callable[[], int]] = {}  # load a program of many points for one at a time
         self.attached: list[Attached] = []
+        self._links = links
 
     def __enter__(self) -> Loaded:
         return self
@@ -103,31 +114,59 @@ class Loaded:
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
         refusal detaches what was attached and raises AttachError.
         """
-        attacher = Attacher(find_tracefs())
+        attacher = Attacher(find_tracefs(), self._links)
         count = 0
         without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
             if program.kind == "special":
                 continue
             skipped, without_entry = without_entry, set()
-            for index, point in enumerate(program.attach):
-                if index in skipped:
-                    continue
+            points = [(index, point) for index, point in enumerate(program.attach) if index not in skipped]
+            shared = 0
+            if program.many:
+                left = self._attach_many(attacher, program, descriptors, points)
+                shared, points = len(points) - len(left), left
+            for index, point in points:
                 try:
-                    prog_fd = descriptors[min(index, len(descriptors) - 1)]
-                    if prog_fd == _NONE:
-                        refusal = self.refused[program.name, index]
-                        raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
-                    self.attached.append(attacher.attach(program.kind, point, prog_fd))
-                    count += not program.hidden
+                    self.attached.append(self._attach(attacher, program, descriptors, index, point))
+                    shared += 1
                 except AttachError as error:
                     if refused is None:
                         self.detach()
                         raise
                     refused(error)
-                    if program.hidden:
-                        without_entry.add(index)
+                    without_entry.add(index)
+            if program.hidden:
+                continue
+            count += shared
+            without_entry = set()
         return count
+
+    def _attach(
+        self, attacher: Attacher, program: Program, descriptors: list[int], index: int, point: Attach
+    ) -> Attached:
+        prog_fd = descriptors[-1] if program.many else descriptors[min(index, len(descriptors) - 1)]
+        if prog_fd == _NONE:
+            refusal = self.refused[program.name, index]
+            raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
+        return attacher.attach(program.kind, point, prog_fd)
+
+    def _attach_many(
+        self, attacher: Attacher, program: Program, descriptors: list[int], points: Points
+    ) -> Points:
+        """Attach by one link what its name tells; the points that are left for one at a time.
+
+        These have a program of their own: one loaded for many points cannot be attached to one.
+        """
+        names = Counter(point.name for _, point in points)
+        told = [point for _, point in points if names[point.name] == 1]
+        done, refused = attacher.attach_many(program.kind, told, descriptors[0])
+        self.attached += done
+        attached = {point.name for point in told} - {point.name for point in refused}
+        left = [(index, point) for index, point in points if point.name not in attached]
+        if left and len(descriptors) == 1:
+            descriptors.append(self.singles[program.name]())
+        return left
 
     def run_special(self, name: Literal["begin", "end", "self"]) -> int:
         """Run the `begin`, `end` or `self` programs in this process, in the plan's order; how many."""
@@ -143,9 +182,8 @@ class Loaded:
         return ran
 
     def detach(self) -> None:
-        """Take the programs off their points, last one first; a second call does nothing."""
-        while self.attached:
-            self.attached.pop().close()
+        """Take the programs off their points; a second call does nothing."""
+        detach_all(self.attached)
 
     def close(self) -> None:
         """Detach, then give programs and maps back to the kernel; a second call does nothing."""
@@ -198,7 +236,7 @@ def _map_reason(number: int, item: Map) -> str:
 
 
 def _load_program(
-    program: Program, obj: Object, plan: Plan, loaded: Loaded, machine: HasTypes | None, c_text: str
+    program: Program, obj: Object, plan: Plan, loaded: Loaded, machine: Target | None, c_text: str
 ) -> tuple[Program, list[int]]:
     code = obj.program(program.name)
     if code is None:
@@ -214,19 +252,25 @@ def _load_program(
             try:
                 descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
             except LoadError as error:
-                if not _may_be_missing(program, plan, error):
+                if not _may_be_missing(program, point, plan, error):
                     raise
                 loaded.refused[program.name, index] = error
                 descriptors.append(_NONE)
     except BaseException:
         _close(descriptors)
         raise
+    if program.many:
+        single = replace(program, many=False)
+        loaded.singles[program.name] = partial(
+            _load_code, single, code, linked, points[0], plan, obj, machine, c_text
+        )
     return program, descriptors
 
 
-def _may_be_missing(program: Program, plan: Plan, error: LoadError) -> bool:
+def _may_be_missing(program: Program, point: Attach, plan: Plan, error: LoadError) -> bool:
     """Whether the function, not the program, is what the kernel refuses, and the script bears it."""
-    if plan.settings.missing_probes == "error" or program.kind not in ("fentry", "fexit"):
+    borne = point.matched or plan.settings.missing_probes != "error"
+    if not borne or program.kind not in ("fentry", "fexit"):
         return False
     return not _VERIFIED.search(error.log)
 
@@ -239,13 +283,15 @@ def _close(descriptors: list[int]) -> None:
 
 def _load_code(
     program: Program, code: Code, linked: Linked, point: Attach, plan: Plan, obj: Object,
-    machine: HasTypes | None, c_text: str,
+    machine: Target | None, c_text: str,
 ) -> int:  # fmt: skip
     """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
     expected, btf_id, owner = 0, 0, None
     btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
-        if program.kind in ("fentry", "fexit"):
+        if program.many:
+            expected = ATTACH_KPROBE_MULTI
+        elif program.kind in ("fentry", "fexit"):
             expected = ATTACH_FENTRY if program.kind == "fentry" else ATTACH_FEXIT
             btf_id, owner = _function(point, machine)
         return prog_load(
@@ -264,7 +310,7 @@ def _load_code(
             os.close(owner)
 
 
-def _function(point: Attach, machine: HasTypes | None) -> tuple[int, int | None]:
+def _function(point: Attach, machine: Target | None) -> tuple[int, int | None]:
     """(BTF id, descriptor of the module's BTF or None for the core) of the function to attach to."""
     core = point.module in ("", "vmlinux")
     holder = None

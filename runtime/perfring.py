@@ -111,7 +111,8 @@ class _Buffer:
 class PerfRing:
     """The buffers of all processors that run, with the interface of `runtime.ring.Ring`.
 
-    `fd` is ready when any of them has much to read: look at `waiting` every `patience` seconds. `waiting` and `size` are those of the fullest buffer.
+    `fd` is ready when any of them has much to read: look at `waiting` every `patience` seconds. `waiting` and
+    `size` are those of the fullest buffer.
     Raises OSError where they cannot be had.
     """
 

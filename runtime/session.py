@@ -18,7 +18,7 @@ from codegen.plan import Map, Plan
 from kernel import bpfcall
 from lang.machine import Field
 from runtime.actions import Actions
-from runtime.attach import AttachError
+from runtime.attaching import Attachable, attach_script
 from runtime.formatters import clock_offset
 from runtime.losses import MAP as LOST
 from runtime.losses import Losses
@@ -26,7 +26,7 @@ from runtime.maps import Access, Maps
 from runtime.perfring import PerfRing
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
-from runtime.text import Warn, Writer
+from runtime.text import Writer
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
 
@@ -40,12 +40,10 @@ _SHORTEST, _LONGEST = 0.0005, 0.010
 _PATIENCE = 0.2  # for a record that is still being written at the end
 
 
-class Loaded(Protocol):
+class Loaded(Attachable, Protocol):
     """What runtime.load gives: programs and maps in the kernel."""
 
     def map_fd(self, name: str) -> int: ...
-
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> object: ...
 
     def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
@@ -172,28 +170,9 @@ class Session:
     def _attach(self) -> None:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
-        refused: list[AttachError] = []
-        if self._plan.settings.missing_probes == "error":
-            self._loaded.attach_all()
-        else:
-            self._attach_what_can_be(refused)
-        self._writer.attached(self._plan.points - len(refused))
+        self._writer.attached(attach_script(self._loaded, self._plan, self._writer))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
-
-    def _attach_what_can_be(self, refused: list[AttachError]) -> None:
-        """What is refused is told, if the script wants that; all may not be."""
-        self._loaded.attach_all(refused.append)
-        special = sum(program.kind == "special" for program in self._plan.programs)
-        if refused and len(refused) == self._plan.points - special:
-            raise refused[0]
-        if self._plan.settings.missing_probes == "warn":
-            for error in refused:
-                place = error.point.place
-                message = f"{error}; it is left out"
-                self._writer.warning(
-                    Warn(place.file, place.line, place.column, message, place.text, place.width)
-                )
 
     # --- events ---
 
