@@ -5,11 +5,11 @@ from __future__ import annotations
 from codegen import builtins
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
-from codegen.mapaccess import load_field
+from codegen.mapfields import load_field
 from codegen.names import identifier
 from codegen.pieces import number, text_value
 from lang import ast
-from lang.convert import aggregates, value_type
+from lang.convert import value_type
 from lang.machine import Field
 from lang.types import Array, Pointer, Record, Space, Str, Struct, Tuple, Type
 
@@ -91,10 +91,7 @@ def member(f: Function, node: ast.Member) -> Value:
         None if isinstance(node.base, ast.Name) and node.base.name == "args" else f.body.type(node.base)
     )
     if isinstance(base_type, Record) and isinstance(node.base, ast.Map | ast.MapEntry):
-        target = node.base
-        name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
-        if aggregates(f.program.user_map(name)[1].value):
-            return load_field(f, name, keys, node.name)
+        return load_field(f, node.base, node.name)
     if isinstance(base_type, Record):
         base = f.evaluate(node.base)
         kind = base_type.elements[base_type.names.index(node.name)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from codegen.calls_text import length
 from codegen.function import Function, Value
 from codegen.mapaccess import delete_entry, has_entry
 from lang import ast
-from lang.types import BOOL, INT64, Stack
+from lang.records import replace
+from lang.types import BOOL, INT64, Stack, Str
 
 
 def _map_and_key(node: ast.Call) -> tuple[str, tuple[ast.Expression, ...]]:
@@ -37,6 +38,8 @@ def _len(f: Function, node: ast.Call) -> Value:
     first = node.arguments[0]
     if isinstance(first, ast.Map):
         return _count(f, first.name)
+    if isinstance(f.body.type(first), Str):
+        return length(f, node)
     stack = f.evaluate(first)
     assert isinstance(stack.type, Stack)
     return Value(f"(s64)({stack.text})->frames", INT64)

@@ -27,20 +27,20 @@ def text_of(f: Function, node: ast.Expression) -> Value:
     return Value(room, kind)
 
 
-def _strlen(f: Function, node: ast.Call) -> Value:
+def length(f: Function, node: ast.Call) -> Value:
     value = f.constant(node.arguments[0])
     if isinstance(value, str):
         return Value(number(len(value.encode("utf-8", "surrogateescape"))), UINT64)
     text = text_of(f, node.arguments[0])
     f.program.helper("text_length")
-    length = f"ebt_text_length({text.text}, {size_of(text.type)})"
-    return Value(f.temporary("length", "u64", length), UINT64)
+    counted = f"ebt_text_length({text.text}, {size_of(text.type)})"
+    return Value(f.temporary("length", "u64", counted), UINT64)
 
 
 def _strcap(f: Function, node: ast.Call) -> Value:
     kind = f.body.type(node.arguments[0])
     if isinstance(kind, Pointer):
-        return _strlen(f, node)
+        return length(f, node)
     return Value(number(size_of(kind)), UINT64)
 
 
@@ -114,7 +114,7 @@ def _concat(f: Function, place: str, kind: Type, node: ast.Call) -> None:
 
 
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
-    "strlen": _strlen,
+    "strlen": length,
     "strcap": _strcap,
     "strncmp": _strncmp,
     "strstr": _strstr,

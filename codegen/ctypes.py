@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from codegen.names import identifier
 from lang.diagnostics import CompilerBug
 from lang.machine import Field, Machine
+from lang.records import dataclass, field
 from lang.types import (
+    UINT64,
     Aggregate,
     Array,
     Bool,
@@ -17,6 +18,7 @@ from lang.types import (
     Formatted,
     Inet,
     Int,
+    Last,
     Pointer,
     Record,
     Stack,
@@ -103,6 +105,8 @@ class TypeTable:
                 return self._composite(kind)
             case Aggregate():
                 return self._aggregate(kind)
+            case Last():
+                return self._composite(kind)
             case Void():
                 return "void"
         raise CompilerBug(f"no C type for {kind}")
@@ -200,15 +204,17 @@ class TypeTable:
             return self._fixed(f"ebt_mean_{number}", ["u64 count;", f"{number} total;"])
         return number if kind.kind == "sum" else "u64"
 
-    def _composite(self, kind: Tuple | Record) -> str:
+    def _composite(self, kind: Tuple | Record | Last) -> str:
         name = self.by_type.get(kind)
         if name is None:
-            names = (
-                kind.names if isinstance(kind, Record) else tuple(f"f{i}" for i in range(len(kind.elements)))
-            )
             name = f"ebt_tuple_{len(self.by_type) + 1}"
             self.by_type[kind] = name
-            self.composites[name] = self.lines(kind.elements, names)
+            if isinstance(kind, Last):
+                self.composites[name] = self.lines((UINT64, kind.of), ("written", "value"))
+            else:
+                numbered = tuple(f"f{i}" for i in range(len(kind.elements)))
+                names = kind.names if isinstance(kind, Record) else numbered
+                self.composites[name] = self.lines(kind.elements, names)
         return f"struct {name}"
 
     def lines(self, elements: tuple[Type, ...], names: tuple[str, ...]) -> list[str]:

@@ -8,8 +8,6 @@ never mix. A return whose entry was not seen finds nothing, runs no body and is 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from codegen.builtins import tracepoint_member
 from codegen.function import Function
 from codegen.program import Program
@@ -17,10 +15,13 @@ from lang import ast
 from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.probes import BY_NAME
+from lang.records import replace
 
 # The map evicts the oldest: calls that never return (an exit, a missed return) must not fill it for good.
 CALLS = 16384
 _LASTING = {"pid", "tid"}
+# the mechanism of a return → that of its entry
+_ENTRY = {"kretprobe": "kprobe", "fexit": "fentry", "uretprobe": "uprobe", "tracepoint": "tracepoint"}
 MISSED = "the entry of this call was not seen: it began before the probe was attached, or was dropped"
 
 
@@ -55,7 +56,7 @@ def _is_lasting(node: ast.Expression) -> bool:
 
 def _is_read(f: Function) -> bool:
     """Whether the body reads anything of the call's entry."""
-    native = BY_NAME[f.target.kind].entry == "fentry"
+    native = f.mechanism == "fexit"
     for node in ast.walk(f.body.probe):
         if node not in f.body.types:
             continue
@@ -98,8 +99,8 @@ def write_entry(program: Program, f: Function, exit: Function) -> None:
 
 def entry_targets(exit: Function) -> Function:
     """A function for the same targets at their entry, as yet without a line."""
-    kind = BY_NAME[exit.target.kind].entry
-    targets = tuple(replace(target, kind=kind) for target in exit.body.targets)
+    kind, way = BY_NAME[exit.target.kind].entry, _ENTRY[exit.mechanism]
+    targets = tuple(replace(target, kind=kind, mechanism=way) for target in exit.body.targets)
     body = replace(exit.body, targets=targets)
     return Function(exit.program, body, exit.value, exit.writer, exit.runner)
 
@@ -107,17 +108,17 @@ def entry_targets(exit: Function) -> Function:
 def _source(f: Function, source: int | Field) -> str:
     if isinstance(source, Field):
         return f"ctx->{tracepoint_member(f, source)}"
-    return f.register(source)
+    return f.word(source)
 
 
 def _key(program: Program, f: Function) -> str:
-    match f.target.kind:
+    match f.mechanism:
         case "fentry" | "fexit":
             place = "(u64)ctx"
-        case "syscall" | "sysret":
+        case "tracepoint":
             place = "0"
-        case kind:
-            pushed = BY_NAME[kind].entry and program.machine.arch == "x86_64"
+        case way:
+            pushed = way in _ENTRY and program.machine.arch == "x86_64"
             place = "PT_REGS_SP(ctx)" + (" - 8" if pushed else "")
     return f"struct ebt_call which = {{ bpf_get_current_pid_tgid(), {place} }};"
 

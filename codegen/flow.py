@@ -7,7 +7,6 @@ struct of copies. Values go in before the loop and come back after it; what live
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
@@ -17,9 +16,12 @@ from codegen.pieces import address, bare, number
 from lang import ast
 from lang.checked import VariableInfo
 from lang.convert import aggregates
+from lang.records import replace
 from lang.types import Aggregate, Record, Tuple, Type, size_of
 
 MAX_PLAIN_ROUNDS = 256  # of a loop that is left to the C compiler and the verifier
+MAX_VERIFIED_ROUNDS = 1024  # the same where there is no bpf_loop: more is beyond what the verifier looks at
+CUT_OFF = f"the loop ended after {MAX_VERIFIED_ROUNDS} rounds: this kernel has no bpf_loop for more"
 
 
 # ---- Values
@@ -126,7 +128,9 @@ def for_range(f: Function, node: ast.ForRange) -> None:
     f.code.line(f"// for {node.variable.name} : {node.first.span.text}..{node.last.span.text}")
     first, last = f.constant(node.first), f.constant(node.last)
     c_type = f.program.types.name(info.type)
-    if isinstance(first, int) and isinstance(last, int) and last - first <= MAX_PLAIN_ROUNDS:
+    by_helper = f.program.machine.supports("bpf_loop").works
+    most = MAX_PLAIN_ROUNDS if by_helper else MAX_VERIFIED_ROUNDS
+    if isinstance(first, int) and isinstance(last, int) and last - first <= most:
         name = f.names.fresh(node.variable.name[1:])
         head = f"for ({c_type} {name} = {number(first)}; {name} < {number(last)}; {name}++)"
         with f.code.block(head, fresh=True):
@@ -137,12 +141,30 @@ def for_range(f: Function, node: ast.ForRange) -> None:
     start = f.temporary("first", c_type, bare(f.evaluate(node.first).text))
     end = f.temporary("last", c_type, bare(f.evaluate(node.last).text))
     rounds = f.temporary("rounds", "u32", f"{end} > {start} ? {end} - {start} : 0")
+    if not by_helper:
+        _bounded_loop(f, node, info, (c_type, start, rounds))
+        return
     loop = _Callback(f, node.body, extra=[(c_type, "first", start)])
     inner = loop.inner
     name = inner.temporary(node.variable.name[1:], c_type, "all->first + call->index")
     inner.variables[info] = name
     loop.finish("loop", ["u64 index;"])
     loop.call(f"bpf_loop({rounds}, {loop.reference}, &{loop.all}, 0);")
+
+
+def _bounded_loop(f: Function, node: ast.ForRange, info: VariableInfo, range: tuple[str, str, str]) -> None:
+    """The same without bpf_loop: the verifier goes round itself, so there is a limit, which is told."""
+    c_type, start, rounds = range
+    index = f.names.fresh("round")
+    f.code.line("#pragma clang loop unroll(disable)")
+    with f.code.block(f"for (u32 {index} = 0; {index} < {MAX_VERIFIED_ROUNDS}; {index}++)", fresh=True):
+        f.code.line(f"if ({index} >= {rounds})")
+        f.code.line("    break;")
+        f.variables[info] = f.temporary(node.variable.name[1:], c_type, f"{start} + {index}")
+        _body(f, node.body, in_c=True)
+    del f.variables[info]
+    f.code.line(f"if ({rounds} > {MAX_VERIFIED_ROUNDS})")
+    f.code.line(f"    {f.count_failure(node, CUT_OFF)}")
 
 
 def for_map(f: Function, node: ast.ForMap) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.ctypes import is_memory, word_size
@@ -11,11 +10,13 @@ from codegen.names import Names
 from codegen.program import SCRATCH, Program
 from codegen.writer import Code
 from lang import ast
-from lang.builtins import REGISTER_ARGUMENTS
+from lang.calling import REGISTER_ARGUMENTS, context_words, places
 from lang.checked import Body, Target, VariableInfo
 from lang.diagnostics import CompilerBug
 from lang.fold import Constant
 from lang.machine import Field
+from lang.probes import mechanism
+from lang.records import dataclass, field
 from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
@@ -78,6 +79,11 @@ class Function:
     @property
     def target(self) -> Target:
         return self.body.targets[0]
+
+    @property
+    def mechanism(self) -> str:
+        """The kind of the program; the target's kind is what the script wrote."""
+        return mechanism(self.target)
 
     def evaluate(self, node: ast.Expression) -> Value:
         return self.value(self, node)
@@ -221,23 +227,27 @@ class Function:
     # ---- Arguments of the probe
 
     def argument(self, number: int, kind: Type | None) -> Value:
-        """The n-th argument of the function or raw tracepoint, from 0."""
-        program = self.target.kind
+        """The n-th argument of the function or raw tracepoint, from 0; without a type the n-th word."""
+        at = number
+        if kind is not None and self.mechanism != "raw_tracepoint":
+            place = places(self.target.parameters or (), REGISTER_ARGUMENTS)[number]
+            if place is None:
+                raise CompilerBug(f"argument {number} is not in a register")
+            at = place
         c_type = self.program.types.name(kind) if kind is not None else "u64"
-        if program in ("fentry", "fexit", "rawtracepoint"):
-            text = f"ctx[{number}]"
-        else:
-            text = self.register(number)
+        text = self.word(at)
         key = ("argument", number, c_type)
         hint = f"arg{number}"
         if self.target.parameters and number < len(self.target.parameters) and kind is not None:
             hint = self.target.parameters[number].name
-        if self.target.kind in ("kretprobe", "uretprobe"):
-            text = self.at_entry(f"arg{number}", number)
+        if self.mechanism in ("kretprobe", "uretprobe"):
+            text = self.at_entry(f"arg{at}", at)
         return Value(self.shared(key, hint, c_type, f"({c_type}){text}"), kind or UINT64)
 
-    def register(self, number: int) -> str:
-        """C for the n-th argument of a function, at its entry."""
+    def word(self, number: int) -> str:
+        """C for the n-th word that the program is given: of a trampoline's context, or of the registers."""
+        if self.mechanism in ("fentry", "fexit", "raw_tracepoint"):
+            return f"ctx[{number}]"
         if number >= REGISTER_ARGUMENTS:
             raise CompilerBug(f"argument {number} is not in a register")
         return f"PT_REGS_PARM{number + 1}(ctx)"
@@ -256,9 +266,8 @@ class Function:
 
     def retval(self, kind: Type) -> Value:
         c_type = self.program.types.name(kind)
-        if self.target.kind == "fexit":
-            count = len(self.target.parameters or ())
-            text = f"ctx[{count}]"
+        if self.mechanism == "fexit":
+            text = f"ctx[{context_words(self.target.parameters or ())}]"
         elif self.target.kind == "sysret":
             self.use_record("ret", (SYSCALL_RESULT, "s64 ret", 8))
             text = "ctx->ret"
@@ -284,7 +293,7 @@ class Function:
         if self.callback:
             return 1
         # A tracepoint program that returns 0 hides the event from perf (kernel/trace/trace_event_perf.c).
-        return 1 if self.target.kind in ("tracepoint", "syscall", "sysret") else 0
+        return 1 if self.mechanism == "tracepoint" else 0
 
     def count_failure(self, node: ast.Node, text: str) -> str:
         """The C statement that counts one kind of trouble at this place."""

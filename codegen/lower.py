@@ -18,12 +18,13 @@ from lang.checked import Body, Checked, Target
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
-from lang.probes import BY_NAME
+from lang.probes import BY_NAME, mechanism
 from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 
 PAGE = 4096
+MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
 DEFAULT_RING_BYTES = 16 << 20
-MAX_PER_CPU_BYTES = 32 << 10
+RUNTIME_FEATURES = ("perf_link", "map_batch", "test_run")
 _HIDDEN = "what the next program must know of its call's entry"
 
 
@@ -64,9 +65,9 @@ def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> 
     if function.event_bytes:
         function.in_scratch("event", f"u64 event[{function.event_bytes // 8}]", function.event_bytes)
     if function.scratch:
-        _check_scratch(function)
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
+        _refuse_too_large(function, program.scratch_bytes[-1])
     prologue = function.scratch_prologue(number)
     if function.record:
         program.types.record(f"{function.name}_record", list(function.record.values()))
@@ -170,10 +171,10 @@ def _function_name(body: Body) -> str:
 
 
 def _context(target: Target) -> str:
-    kind = BY_NAME[target.kind]
-    if kind.registers:
+    way = mechanism(target)
+    if way in ("kprobe", "kretprobe", "uprobe", "uretprobe"):
         return "struct pt_regs *ctx"
-    if target.kind in ("fentry", "fexit", "rawtracepoint"):
+    if way in ("fentry", "fexit", "raw_tracepoint"):
         return "u64 *ctx"
     return "void *ctx"
 
@@ -183,26 +184,27 @@ def _scratch_size(function: Function) -> int:
     return sum(-(-size // 8) * 8 for size in function.scratch_sizes)
 
 
-def _check_scratch(function: Function) -> None:
-    """A per-CPU map's value has 32 KiB at most: PCPU_MIN_UNIT_SIZE, in kernel/bpf/arraymap.c."""
-    size = _scratch_size(function)
-    if size > MAX_PER_CPU_BYTES:
-        message = f"this probe holds {size} bytes of texts at once, and the kernel has {MAX_PER_CPU_BYTES}"
-        hint = "shorter strings: str(pointer, 64), or a smaller max_strlen"
-        raise ScriptError([Diagnostic("error", function.target.span, message, (hint,))])
+def _refuse_too_large(function: Function, size: int) -> None:
+    if size > MAX_SCRATCH:
+        message = f"this probe needs {size} bytes of memory for its strings and other large values"
+        hints = (
+            f"the limit is {MAX_SCRATCH}: the kernel gives no more to one CPU",
+            "str(pointer, 64) takes less, and so does config = { max_strlen = 64 }",
+        )
+        raise ScriptError([Diagnostic("error", function.body.probe.span, message, hints)])
 
 
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
-    kind = BY_NAME[function.target.kind].program
+    way = function.mechanism
     attach = tuple(_attach(target) for target in function.body.targets)
     callbacks, many = tuple(function.callbacks), _by_one_link(function)
-    return PlannedProgram(function.name, kind, attach, callbacks, hidden, many)  # type: ignore[arg-type]
+    return PlannedProgram(function.name, way, attach, callbacks, hidden, many)  # type: ignore[arg-type]
 
 
 def _by_one_link(function: Function) -> bool:
     """Whether one link can attach the program to all its functions."""
     targets = function.body.targets
-    if len(targets) == 1 or BY_NAME[function.target.kind].program not in ("kprobe", "kretprobe"):
+    if len(targets) == 1 or function.mechanism not in ("kprobe", "kretprobe"):
         return False
     if any(target.offset for target in targets):
         return False
@@ -211,8 +213,9 @@ def _by_one_link(function: Function) -> bool:
 
 def _attach(target: Target) -> Attach:
     prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
+    name = target.symbol or prefix + target.name
     return Attach(
-        target.label, place_of(target.span), target.category, prefix + target.name, target.module,
+        target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
         target.length, "*" in target.span.text,
@@ -237,6 +240,7 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
         max_cat_bytes=given.max_cat_bytes,
         enums=tuple((name, _constants(machine, name)) for name in enums),
         structs=tuple(structs.items()),
+        without=tuple(name for name in RUNTIME_FEATURES if not machine.supports(name).works),
     )
 
 
@@ -302,4 +306,5 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         functions=tuple(functions),
         cpus=program.machine.cpus,
         defines=tuple(program.defines.items()),
+        reads_by_space=program.machine.supports("probe_read_kernel").works,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.names import identifier
@@ -12,7 +10,8 @@ from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
 from lang import ast
 from lang.convert import aggregates, as_int, castable
-from lang.types import Aggregate, Array, Pointer, Record, Str, Tuple, Type, offsets, size_of
+from lang.records import dataclass
+from lang.types import Aggregate, Array, Last, Pointer, Record, Str, Tuple, Type, offsets, size_of
 
 MAP_FULL = "map full: can't update element, an update was lost"
 
@@ -75,7 +74,7 @@ def _move_key(f: Function, room: str, kind: Type, value: Value) -> None:
             f.code.line(f"{room}.key{number} = {text};")
 
 
-def _lookup(f: Function, at: Entry) -> str:
+def lookup(f: Function, at: Entry) -> str:
     value = f.program.tables[at.map.name].value
     return f.temporary(_hint(at), f"{value} *", f"{at.map.name}.lookup({at.key})")
 
@@ -92,8 +91,8 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
         return Value(aggregate_value(f, at.map.name, at.key, at.kind), castable(at.kind))
     if isinstance(at.kind, Record) and aggregates(at.kind):
         return record_value(f, at.map.name, at.key, at.kind)
-    found = _lookup(f, at)
-    member = _value_member(f, at)
+    found = lookup(f, at)
+    member = value_member(f, at)
     if is_memory(at.kind):
         room = f.memory(name[1:] or "value", at.kind)
         with f.code.block(f"if ({found})"):
@@ -106,7 +105,7 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
 
 
 def record_value(f: Function, name: str, key: str, kind: Record) -> Value:
-    """A record of aggregations over all CPUs: a record of integers."""
+    """A record that is kept for each CPU, over all CPUs: aggregations become integers."""
     whole = castable(kind)
     room = f.memory("record", whole)
     store_record(f, room, name, key, kind)
@@ -115,39 +114,42 @@ def record_value(f: Function, name: str, key: str, kind: Record) -> Value:
 
 def store_record(f: Function, room: str, name: str, key: str, kind: Record) -> None:
     """The same, to an lvalue."""
-    for field, text in zip(kind.names, _field_values(f, name, key, kind), strict=True):
-        f.code.line(f"{room}.{identifier(field)} = {text};")
+    for number, (field, item) in enumerate(zip(kind.names, kind.elements, strict=True)):
+        place = f"{room}.{identifier(field)}"
+        if isinstance(item, Last):
+            store_latest(f, place, name, key, kind, number)
+        elif isinstance(item, Aggregate):
+            text = aggregate_value(f, name, key, item, offsets(kind.elements)[0][number])
+            f.code.line(f"{place} = {text};")
 
 
-def _field_values(f: Function, name: str, key: str, kind: Record) -> list[str]:
-    places = offsets(kind.elements)[0]
-    return [
-        aggregate_value(f, name, key, item, place)
-        for item, place in zip(kind.elements, places, strict=True)
-        if isinstance(item, Aggregate)
-    ]
-
-
-def load_field(f: Function, name: str, keys: tuple[ast.Expression, ...], field: str) -> Value:
-    """One field of a record of aggregations, over all CPUs."""
-    at = entry(f, name, keys)
-    assert isinstance(at.kind, Record)
-    number = at.kind.names.index(field)
-    item = at.kind.elements[number]
-    assert isinstance(item, Aggregate)
-    text = aggregate_value(f, at.map.name, at.key, item, offsets(at.kind.elements)[0][number])
-    return Value(text, castable(item))
+def store_latest(f: Function, place: str, name: str, key: str, kind: Record, number: int) -> None:
+    """A plain field of such a record: what the CPU has that wrote it last."""
+    item, field = kind.elements[number], identifier(kind.names[number])
+    assert isinstance(item, Last)
+    f.program.helper("latest")
+    table, offset = f.program.refer(name), offsets(kind.elements)[0][number]
+    cpu = f.temporary("cpu", "u32", f"ebt_latest({table}, {key}, {offset})")
+    c_type = f"{f.program.tables[name].value} *"
+    found = f.temporary("latest", c_type, f"bpf_map_lookup_percpu_elem({table}, {key}, {cpu})")
+    with f.code.block(f"if ({found})"):
+        if is_memory(item.of):
+            f.copy(place, f"&{found}->{field}.value", size_of(item.of))
+        else:
+            f.code.line(f"{place} = {found}->{field}.value;")
 
 
 def aggregate_value(f: Function, name: str, key: str, kind: Aggregate, offset: int = 0) -> str:
     """The value of an aggregation over all CPUs, in a C variable; `offset` bytes into the map's value."""
+    if not f.program.maps[name].kind.startswith(("percpu_", "lru_percpu")):
+        return _shared_value(f, name, key, kind)
     f.program.helper("over_cpus")
     reader = {"min": "least", "max": "most", "avg": "mean"}.get(kind.kind, "total")
     sign = "s64" if kind.signed else "u64"
     return f.temporary("over_cpus", sign, f"ebt_{reader}_{sign}({f.program.refer(name)}, {key}, {offset})")
 
 
-def _value_member(f: Function, at: Entry) -> str:
+def value_member(f: Function, at: Entry) -> str:
     """`value` where the map's value is a struct of ours, empty where it is the bare value."""
     return "value" if f.program.tables[at.map.name].value == f"struct {at.map.name}_value" else ""
 
@@ -171,7 +173,7 @@ def assign_entry(
 def write_entry(f: Function, node: ast.Node, at: Entry, text: str) -> None:
     """Set an entry to a scalar's C expression."""
     if at.scalar:
-        found = _lookup(f, at)
+        found = lookup(f, at)
         with f.code.block(f"if ({found})"):
             f.code.line(f"{found}->value = {text};")
             f.code.line(f"{found}->written = 1;")
@@ -179,10 +181,10 @@ def write_entry(f: Function, node: ast.Node, at: Entry, text: str) -> None:
     c_type = f.program.types.name(at.kind)
     f.stack_used += 8
     new = f.temporary("new", c_type, text)
-    _update(f, node, at, f"&{new}")
+    update(f, node, at, f"&{new}")
 
 
-def _update(f: Function, node: ast.Node, at: Entry, value: str) -> None:
+def update(f: Function, node: ast.Node, at: Entry, value: str) -> None:
     with f.code.block(f"if ({at.map.name}.update({at.key}, {value}) < 0)"):
         f.code.line(f.count_failure(node, MAP_FULL))
 
@@ -195,7 +197,7 @@ def _assign_memory(
     c_type = f.program.tables[spec.name].value
     if info.key is None:
         at = entry(f, name, keys)
-        found = _lookup(f, at)
+        found = lookup(f, at)
         with f.code.block(f"if ({found})"):
             f.zero(f"{found}->value", size_of(info.value))
             f.store(f"{found}->value", info.value, value)
@@ -204,15 +206,15 @@ def _assign_memory(
     room = f.struct_memory("new", c_type, spec.value_size)
     f.store(f"{room}.value" if c_type.endswith("_value") else room, info.value, value)
     at = entry(f, name, keys)
-    _update(f, node, at, f"&{room}")
+    update(f, node, at, f"&{room}")
 
 
 def step_entry(f: Function, target: ast.Map | ast.MapEntry, operator: str, before: bool, kind: Type) -> Value:
     """`@m[k]++` and its like: in place where the entry exists; like bpftrace's, not atomic."""
     name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
     at = entry(f, name, keys)
-    found = _lookup(f, at)
-    member = _value_member(f, at)
+    found = lookup(f, at)
+    member = value_member(f, at)
     place = f"{found}->{member}" if member else f"(*{found})"
     c_type = f.program.types.name(kind)
     old = f.temporary("old", c_type, f"{found} ? {place} : 0")
@@ -226,7 +228,7 @@ def step_entry(f: Function, target: ast.Map | ast.MapEntry, operator: str, befor
             f.code.line(f"{place} = {old} {sign} 1;")
         with f.code.otherwise():
             new = f.temporary("new", f.program.types.name(at.kind), f"0 {sign} 1" if sign == "-" else "1")
-            _update(f, target, at, f"&{new}")
+            update(f, target, at, f"&{new}")
     return Value(f"({old} {sign} 1)" if before else old, kind)
 
 
@@ -238,7 +240,7 @@ def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...], wante
         return "0"
     if not at.scalar:
         return f.temporary("deleted", "bool", f"{at.map.name}.delete({at.key}) == 0")
-    found = _lookup(f, at)
+    found = lookup(f, at)
     size = at.map.value_size
     with f.code.block(f"if ({found})"):
         f.zero(f"*{found}", size)
@@ -260,7 +262,7 @@ def aggregate(
     _, info = f.program.user_map(name)
     kind = info.value
     assert isinstance(kind, Aggregate)
-    value = _operand(f, call, kind)
+    value = operand(f, call, kind)
     if is_histogram(kind) and info.key is None:
         _count_scalar_bucket(f, f.program.user_map(name)[0], kind, value)
         return
@@ -268,7 +270,10 @@ def aggregate(
     if is_histogram(kind):
         _count_bucket(f, node, at, kind, value)
         return
-    found = _lookup(f, at)
+    if f.program.is_shared(info):
+        _add_atomically(f, node, at, kind, value)
+        return
+    found = lookup(f, at)
     with f.code.block(f"if ({found})"):
         for line in _merge(found, kind, value, flagged=at.scalar):
             f.code.line(line)
@@ -279,46 +284,53 @@ def aggregate(
         fresh = f.names.fresh("new")
         f.stack_used += 16
         f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
-        _update(f, node, at, f"&{fresh}")
+        update(f, node, at, f"&{fresh}")
 
 
-def aggregate_field(f: Function, node: ast.FieldAssign) -> None:
-    """`@m[k].field = sum(n)`, in this CPU's copy of the record."""
-    target = node.target
-    name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
-    record = f.program.user_map(name)[1].value
-    assert isinstance(record, Record) and isinstance(node.value, ast.Call)
-    kind = record.elements[record.names.index(node.field)]
-    assert isinstance(kind, Aggregate)
-    value = _operand(f, node.value, kind)
-    at = entry(f, name, keys)
-    field = identifier(node.field)
-    found = _lookup(f, at)
-    with f.code.block(f"if ({found})"):
-        for line in _merge_field(f"{found}->{field}", kind, value):
-            f.code.line(line)
+def _add_atomically(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
+    """The same in an entry that all CPUs share."""
     if at.scalar:
-        return
-    with f.code.otherwise():
-        fresh = f.struct_memory("new", f.program.tables[at.map.name].value, at.map.value_size)
-        for line in _merge_field(f"{fresh}.{field}", kind, value):
-            f.code.line(line)
-        _update(f, node, at, f"&{fresh}")
+        found = lookup(f, at)
+    else:
+        c_type = f.program.tables[at.map.name].value
+        none = f.names.fresh("none")
+        f.stack_used += 16
+        f.code.line(f"{c_type} {none} = {{0}};")
+        text = f"{at.map.name}.lookup_or_try_init({at.key}, &{none})"
+        found = f.temporary(_hint(at), f"{c_type} *", text)
+    with f.code.block(f"if ({found})"):
+        for place, added, flag in _summands(found, kind, value, flagged=at.scalar):
+            f.code.line(f"{place} = {added};" if flag else f"__sync_fetch_and_add(&{place}, {added});")
+    if not at.scalar:
+        with f.code.otherwise():
+            f.code.line(f.count_failure(node, MAP_FULL))
 
 
-def _merge_field(place: str, kind: Aggregate, value: str) -> list[str]:
-    if kind.kind in ("count", "sum"):
-        return [f"{place} += {value};"]
+def _summands(found: str, kind: Aggregate, value: str, flagged: bool) -> list[tuple[str, str, bool]]:
+    """(place, what is added there, whether it is a mark that is simply set)."""
     if kind.kind == "avg":
-        return [f"{place}.count += 1;", f"{place}.total += {value};"]
-    sign = "<" if kind.kind == "min" else ">"
-    return [
-        f"if (!{place}.written || {value} {sign} {place}.value)", f"    {place}.value = {value};",
-        f"{place}.written = 1;",
-    ]  # fmt: skip
+        return [(f"{found}->count", "1", False), (f"{found}->total", value, False)]
+    if kind.kind == "sum" and flagged:
+        return [(f"{found}->value", value, False), (f"{found}->written", "1", True)]
+    return [(f"*{found}", value, False)]
 
 
-def _operand(f: Function, call: ast.Call, kind: Aggregate) -> str:
+def _shared_value(f: Function, name: str, key: str, kind: Aggregate) -> str:
+    """The value of an aggregation that all CPUs share, in a C variable."""
+    sign = "s64" if kind.signed else "u64"
+    found = f.temporary("entry", f"{f.program.tables[name].value} *", f"{name}.lookup({key})")
+    if kind.kind == "avg":
+        count = f.temporary("count", "u64", f"{found} ? {found}->count : 0")
+        total = f.temporary("total", sign, f"{found} ? {found}->total : 0")
+        mean = f"(u64){total} / {count}"
+        if kind.signed:  # BPF divides unsigned numbers only
+            mean = f"({total} < 0 ? -(s64)((u64)-{total} / {count}) : (s64)({mean}))"
+        return f.temporary("mean", sign, f"{count} ? {mean} : 0")
+    member = f"{found}->value" if f.program.tables[name].value == f"struct {name}_value" else f"*{found}"
+    return f.temporary("total", sign, f"{found} ? {member} : 0")
+
+
+def operand(f: Function, call: ast.Call, kind: Aggregate) -> str:
     if not call.arguments:
         return "1"
     value = f.evaluate(call.arguments[0])
@@ -376,9 +388,9 @@ def _count_scalar_bucket(f: Function, spec: Map, kind: Aggregate, value: str) ->
 
 def _count_bucket(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
     f.code.line(f"{at.key[1:]}.bucket = {_bucket(f, kind, value)};")
-    found = _lookup(f, at)
+    found = lookup(f, at)
     with f.code.block(f"if ({found})"):
         f.code.line(f"*{found} += 1;")
     with f.code.otherwise():
         one = f.temporary("one", "u64", "1")
-        _update(f, node, at, f"&{one}")
+        update(f, node, at, f"&{one}")

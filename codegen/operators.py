@@ -9,7 +9,7 @@ from codegen.mapaccess import step_entry
 from codegen.pieces import address, bare, number, text_value, widen
 from lang import ast
 from lang.convert import COMPARISONS, as_int
-from lang.types import BOOL, INT64, UINT64, Bool, Int, Pointer, Str, Type, Void, size_of
+from lang.types import BOOL, INT64, UINT64, Bool, Int, Pointer, Stack, Str, Type, Void, size_of
 
 MAX_CHAIN = 64  # characters of a literal that are compared one by one
 
@@ -53,6 +53,9 @@ def binary_as(f: Function, node: ast.Binary, kind: Type) -> Value:
     left, right = f.body.type(node.left), f.body.type(node.right)
     if isinstance(left, Str):
         return _compare_strings(f, node)
+    if isinstance(left, Stack):
+        a, b = f.evaluate(node.left).text, f.evaluate(node.right).text
+        return Value(f"(({a})->id {node.operator} ({b})->id)", BOOL)  # the hash of the frames
     if isinstance(left, Pointer) or isinstance(right, Pointer):
         return _pointer_operation(f, node, kind)
     if node.operator in COMPARISONS:

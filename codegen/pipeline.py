@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from codegen.emit import emit
 from codegen.lower import lower
@@ -16,6 +15,7 @@ from lang.diagnostics import Diagnostic
 from lang.fold import Constant
 from lang.machine import Machine
 from lang.parser import parse
+from lang.records import dataclass
 from lang.source import Source
 
 # Trees are at most 200 levels deep (lang.parser); the stages that recurse take several frames a level.

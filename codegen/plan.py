@@ -6,10 +6,10 @@ C struct layouts are those of `lang.types`: the emitter and the decoder both ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from lang.machine import Field
+from lang.records import dataclass
 from lang.types import Type
 
 ProgramKind = Literal[
@@ -175,6 +175,7 @@ class Settings:
     license: str = "GPL"
     max_cat_bytes: int = 10240
     enums: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = ()  # name → (value, constant)
+    without: tuple[str, ...] = ()  # of perf_link, map_batch and test_run, what the kernel has not
     structs: tuple[tuple[int, tuple[Field, ...]], ...] = ()  # id → members, of structs that are printed whole
 
 

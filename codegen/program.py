@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
@@ -10,9 +9,10 @@ from codegen.names import Names, map_name
 from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place
 from codegen.unit import CMap
 from lang.checked import Checked, MapInfo
-from lang.convert import aggregates
+from lang.convert import SHARED, aggregates
 from lang.diagnostics import CompilerBug
 from lang.machine import Machine
+from lang.records import dataclass, field
 from lang.source import Span
 from lang.types import UINT64, VOID, Aggregate, Record, Tuple, Type, align_of, size_of
 
@@ -105,6 +105,8 @@ class Program:
         key_c, key_size = self._key_layout(info, c_name)
         per_cpu = aggregates(info.value)
         kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
+        if self.is_shared(info):
+            kind = kind.replace("percpu_", "")
         entries = info.entries or self.checked.settings.max_map_keys
         if is_histogram(info.value) and not info.entries:
             entries *= HIST_ENTRIES_FACTOR
@@ -112,9 +114,15 @@ class Program:
         self.tables[c_name] = CMap(_TABLES[kind], key_c, value_c, c_name, entries, comment)
         return Map(c_name, info.name, kind, info.key, info.value, key_size, value_size, entries)  # type: ignore[arg-type]
 
+    def is_shared(self, info: MapInfo) -> bool:
+        """Whether all CPUs share one aggregation: a probe reads it, and cannot look at each CPU's (5.19)."""
+        if not info.read or not isinstance(info.value, Aggregate) or info.value.kind not in SHARED:
+            return False
+        return not self.machine.supports("percpu_lookup").works
+
     def _declare_scalar(self, info: MapInfo, c_name: str, value_c: str, value_size: int) -> Map:
         assert info.value is not None
-        kind = "percpu_array" if aggregates(info.value) else "array"
+        kind = "percpu_array" if aggregates(info.value) and not self.is_shared(info) else "array"
         entries = buckets(info.value) if is_histogram(info.value) else 1
         self.tables[c_name] = CMap(kind, "u32", value_c, c_name, entries, f"{info.name}: {info.value}")
         return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from codegen import flow
 from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
 from codegen.function import Function
-from codegen.mapaccess import aggregate, aggregate_field, assign_entry, entry, write_entry
+from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
+from codegen.mapfields import assign_field
 from codegen.names import comment
 from codegen.operators import binary_as, condition
 from codegen.pieces import bare
@@ -105,10 +106,6 @@ def _assign(f: Function, node: ast.Assign) -> None:
         assign_entry(f, node, name, keys, value)
 
 
-def _assign_field(f: Function, node: ast.FieldAssign) -> None:
-    aggregate_field(f, node)
-
-
 def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> None:
     """Set a variable. A script's variable is declared by its first assignment: no read comes before that."""
     kind = info.type
@@ -189,7 +186,7 @@ _LOWER: dict[type[ast.Node], Callable[[Function, Any], None]] = {
     ast.Unroll: _unroll,
     ast.Let: _let,
     ast.Assign: _assign,
-    ast.FieldAssign: _assign_field,
+    ast.FieldAssign: assign_field,
     ast.AssignBy: _assign_by,
     ast.Discard: _discard,
     ast.Evaluate: _discard,

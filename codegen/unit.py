@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from codegen.ctypes import Declaration
 from codegen.plan import Plan
+from lang.records import dataclass
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Unit:
     cpus: int
     defines: tuple[tuple[str, int], ...] = ()
     path_steps: int = 64
+    reads_by_space: bool = True  # bpf_probe_read_kernel and _user, since 5.5
 
 
 @dataclass(frozen=True)

@@ -7,59 +7,14 @@ from ebt import interrupts  # isort: split
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from importlib import import_module
 
-from ebt.doctor import doctor
-from ebt.failures import WRONG, describe, tell
-from ebt.listing import list_probes
-from ebt.options import Options, UsageError, read_options, read_options_before
-from ebt.request import ShowHelp, read_request, read_script
-from ebt.run import compile_request, machine_for, run_script
-from ebt.show import show_stage
-from lang.canonical import canonical
-from lang.parser import parse_file
+from ebt.asked import COMMANDS, About, NoScript, ShowHelp, read_asked
+from ebt.messages import WRONG, tell
+from ebt.options import UsageError, read_options, read_options_before
+from ebt.run import run_asked
 from lang.source import Source
-
-VERSION = "0.1.0"
-USAGE = """\
-usage: ebt [options] FILE [parameters]
-       ebt [options] -e 'PROGRAM' [parameters]
-       ebt compile FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
-       ebt check FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
-       ebt fmt FILE|-e 'PROGRAM'
-       ebt doctor
-       ebt -l [PATTERN]
-
-FILE is a script (.ebt or .bt); - reads it from standard input. If the script declares options, what
-follows FILE is for the script: ebt FILE --help lists them, and ebt's own options stand before FILE.
-
-options:
-  -e PROGRAM       run this program
-  -l [PATTERN]     list probes: ebt -l 'tracepoint:syscalls:*open*'; with -v their arguments,
-                   ebt -l 'struct task_struct' prints a type
-  -c COMMAND       run the command, trace until it ends
-  -p PID           trace this process only, until it ends
-  -o FILE          write the script's output to a file
-  -f text|json     output format; json is one object a line
-  -B line|full|none  output buffering
-  -q               no message about attached probes
-  -v               tell what is attached, and the verifier's log if it refuses
-  -d STAGE         print a stage and end: ast types plan codegen all
-  --dry-run        attach, say so, and end
-  --kernel PROFILE compile for a recorded kernel (ebt compile)
-  --btf FILE       take types from this BTF or vmlinux file
-  --no-feature A,B do without these kernel features
-  --no-warnings    no warnings
-  --unsafe         let the script change the system: system(), signal(), override() …
-  -h, --help       this text
-  -V, --version    ebt's version
-
-examples:
-  ebt -e 'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args.filename)); }'
-  ebt -e 'tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = hist(args.ret); }'
-  ebt -e 'profile:hz:99 { @[kstack] = count(); }'
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,13 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ShowHelp as shown:
         print(shown, end="", flush=True)
         return 0
+    except About as wanted:
+        return int(import_module("ebt.commands").about(wanted.options))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that no exit handler writes to the pipe again
         return 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as problem:
-        told = describe(problem, source, verbose)
+        told: tuple[str, int] | None = import_module("ebt.failures").describe(problem, source, verbose)
         if told is None:
             raise
         tell(told[0])
@@ -91,83 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(words: list[str], sources: list[Source]) -> int:
-    command = _COMMANDS.get(words[0]) if words else None
-    if command is not None:
-        return command(words[1:], sources)
+    if words and words[0] in COMMANDS:
+        return int(import_module("ebt.commands").COMMANDS[words[0]](words[1:], sources))
     front, rest = read_options_before(words)
     if front.help or front.version or front.list:
-        return _about(read_options(words))
-    options, request = read_request(words, sources)
-    if options.help or options.version or options.list:
-        return _about(options)
-    if options.kernel:
-        raise UsageError("--kernel compiles for another kernel: use ebt compile")
-    return run_script(request, options)
+        raise About(read_options(words))
+    try:
+        asked = read_asked(words)
+    except NoScript:
+        asked = None
+    return run_asked(asked or import_module("ebt.request").find_script(words), sources)
 
-
-def _about(options: Options) -> int:
-    """What needs no script: the usage, the version, a list of probes."""
-    if options.help:
-        print(USAGE, end="")
-    elif options.version:
-        print(f"ebt v{VERSION}")
-    else:
-        words = [*options.words, *options.behind, ""]
-        return list_probes(machine_for(options, loads=True), words[0], options.verbose)
-    return 0
-
-
-def _compile(words: list[str], sources: list[Source]) -> int:
-    options, request = read_request(words, sources)
-    if options.help:
-        return _about(options)
-    compiled = compile_request(request, options)
-    if options.stage:
-        show_stage(compiled, options.stage)
-    elif options.output:
-        try:
-            Path(options.output).write_text(compiled.c, "utf-8")
-        except OSError as problem:
-            raise UsageError(f"-o: cannot write '{options.output}': {problem.strerror}") from None
-    else:
-        print(compiled.c, end="", flush=True)
-    return 0
-
-
-def _check(words: list[str], sources: list[Source]) -> int:
-    """Compile and say nothing but what is wrong."""
-    options, request = read_request(words, sources)
-    if options.help:
-        return _about(options)
-    compile_request(request, options)
-    return 0
-
-
-def _format(words: list[str], sources: list[Source]) -> int:
-    """Print a script in its canonical form."""
-    options = read_options(words)
-    if options.help or (options.program is None and len(options.words) != 1):
-        raise UsageError("ebt fmt takes one script: ebt fmt FILE, or ebt fmt -e 'PROGRAM'")
-    name = options.words[0] if options.program is None else "stdin"
-    sources.append(Source(name, read_script(name) if options.program is None else options.program))
-    print(canonical(parse_file(sources[0])[0]), end="", flush=True)
-    return 0
-
-
-def _doctor(words: list[str], sources: list[Source]) -> int:
-    options = read_options(words)
-    if options.help:
-        return _about(options)
-    if options.words:
-        raise UsageError("doctor takes no arguments")
-    return doctor()
-
-
-_COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
-    "compile": _compile,
-    "check": _check,
-    "fmt": _format,
-    "doctor": _doctor,
-}
 
 interrupts.loaded()

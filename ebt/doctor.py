@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ebt.machines import FEATURES
 from kernel.live import LiveMachine
-from kernel.tracefs import find_tracefs, private_tracefs
+from kernel.mounts import private_tracefs
+from kernel.tracefs import find_tracefs
 
 _MENDS = {
     "tracepoint": "mount -t tracefs tracefs /sys/kernel/tracing",

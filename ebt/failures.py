@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from codegen.plan import Place
+from ebt.messages import REFUSED, WRONG
 from kernel.btf import BtfError
 from kernel.recorded import ProfileError
 from lang.diagnostics import CompilerBug, Diagnostic, ScriptError
@@ -15,18 +15,6 @@ from runtime.bpf import CompileError
 from runtime.libbcc import LibbccMissing
 from runtime.load import LoadError
 from runtime.text import OutputError
-
-REFUSED = 255  # load or attach failed: bpftrace's -1
-WRONG = 1
-
-
-def tell(text: str) -> None:
-    """One message on standard error; a closed one is not ours to complain about."""
-    try:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
 
 
 def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tuple[str, int] | None:

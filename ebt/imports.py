@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from importlib import resources
 
+from ebt.tools import library
 from lang import ast
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.source import Source
@@ -41,7 +41,7 @@ class Imports:
 
     def _path(self, node: ast.Import) -> str:
         if node.path.startswith(STDLIB):
-            folder = os.path.realpath(str(resources.files("stdlib")))
+            folder = os.path.realpath(library())
             path = os.path.realpath(os.path.join(folder, node.path[len(STDLIB) :]))
             if not path.startswith(folder + os.sep):
                 raise _error(node, f"'{node.path}' is not in the standard library")

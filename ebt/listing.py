@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ebt.failures import WRONG, tell
+from ebt.messages import WRONG, tell
 from lang.expand import HARDWARE_EVENTS, SOFTWARE_EVENTS
 from lang.expand_syscall import ENTER, syscall_fields
 from lang.machine import Machine, Operand

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from lang.records import dataclass, field
 
 STAGES = ("ast", "types", "plan", "codegen", "all")
 BUFFERINGS = ("line", "full", "none")
@@ -18,6 +19,12 @@ _SAME = {
     "--help": "-h", "--version": "-V", "--list": "-l", "--verbose": "-v", "--quiet": "-q", "--output": "-o",
     "--format": "-f", "--pid": "-p", "--cmd": "-c",
 }  # fmt: skip
+# ebt's own that may stand behind a script too, where the script has none of that name; true: a value follows.
+BEHIND = {
+    **dict.fromkeys(("-c", "-p", "-o", "-f", "-B", "-d", "--cmd", "--pid", "--output", "--format"), True),
+    **dict.fromkeys(("--kernel", "--btf", "--no-feature"), True),
+    **dict.fromkeys(("-q", "-v", "--quiet", "--verbose", "--dry-run", "--no-warnings", "--unsafe"), False),
+}
 
 
 class UsageError(Exception):

@@ -1,26 +1,29 @@
-"""Command-line words → the script, ebt's own options, and what the words behind the script give it.
+"""A script that was asked for → ebt's own options, and what the words behind the script give it.
 
-Words behind a script that declares options are the script's own. Behind any other they may be ebt's, as
-with bpftrace; behind `--` they are the script's in any case.
+Words behind a tool, or a script that declares options, are the script's own first; what it does not declare
+may be ebt's. Behind any other script they are ebt's, as with bpftrace; behind `--` the script's in any case.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from ebt.asked import COMMANDS, Asked, NoScript, ShowHelp, read_asked
 from ebt.imports import Imports
-from ebt.options import Options, UsageError, read_options, read_options_before
+from ebt.options import BEHIND, Options, UsageError, read_options
+from ebt.tools import all_tools, is_bare
+from kernel.resolve import resolve
 from lang.ast import Script
 from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
+from lang.diagnostics import nearest
 from lang.fold import Constant
-from lang.options import Given
+from lang.options import Given, Resolve
 from lang.parser import parse
+from lang.records import dataclass, field
 from lang.source import Source
 
-MAX_SCRIPT_BYTES = 64 << 20
 # Whether a script may have options: then it is parsed before anything else is begun.
 _ASKS = re.compile(r"^[ \t]*(?:option|import)\b|\bgetopt\s*\(", re.MULTILINE)
 
@@ -40,26 +43,44 @@ class Request:
         return self.script or self.source
 
 
-class ShowHelp(Exception):
-    """The script's own help was asked for: its text."""
-
-
 def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, Request]:
     """ebt's options and the script. Raises UsageError, ScriptError and ShowHelp."""
-    options, rest = read_options_before(words)
-    if options.program is None and not rest:
-        raise UsageError("no script: give a file, or a program with -e; see ebt --help")
-    if options.program is not None:
-        source = Source("stdin", options.program)
-    else:
-        name = rest.pop(0)
-        source = Source(name if name != "-" else "stdin", read_script(name))
+    return parse_request(find_script(words), sources)
+
+
+def find_script(words: Sequence[str]) -> Asked:
+    """The script that the words name. Raises UsageError, which knows what may have been meant."""
+    try:
+        asked = read_asked(words)
+    except NoScript as missing:
+        raise UsageError(_nothing_of_that_name(missing)) from None
+    if asked is None:
+        raise UsageError("no script: give a tool, a file, or a program with -e; see ebt --help and ebt list")
+    return asked
+
+
+def _nothing_of_that_name(missing: NoScript) -> str:
+    """A bare word that is no file was meant for a tool or a command."""
+    if not is_bare(missing.name) or os.path.lexists(missing.name):
+        return str(missing)
+    known = [*COMMANDS, *(tool.name for tool in all_tools())]
+    hint = "".join(nearest(missing.name, known)) or "ebt list shows the tools"
+    return f"there is no tool, command or file '{missing.name}'; {hint}"
+
+
+def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) -> tuple[Options, Request]:
+    """ebt's options and the script, parsed where options must be known; `find` reads the system's names."""
+    source, tool = asked.source, asked.tool
     sources.append(source)
-    script = parse(source, Imports(sources)) if _ASKS.search(source.text) else None
-    if script is not None and script.options:
-        given = _given(script, rest)
+    script = None
+    if tool is not None or _ASKS.search(source.text):
+        script = parse(source, Imports(sources))
+    if script is not None and (tool is not None or script.options):
+        called = tool.name if tool else source.name
+        given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *asked.rest], find)
+        options = read_options([*asked.flags, *for_ebt])
         return options, Request(source, script, given.parameters, given.options)
-    options = read_options(words)
+    options = read_options(asked.words)
     before, behind = list(options.words), list(options.behind)
     if options.program is None:
         (before or behind).pop(0)  # the script's name
@@ -67,10 +88,9 @@ def read_request(words: Sequence[str], sources: list[Source]) -> tuple[Options, 
     return options, Request(source, script, given.parameters, given.options)
 
 
-def _given(script: Script, words: list[str]) -> Given:
-    name = script.span.source.name
+def _given(script: Script, name: str, words: list[str], find: Resolve) -> tuple[Given, list[str]]:
     try:
-        return read_words(script, words)
+        return read_words(script, words, BEHIND, find)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:
@@ -83,16 +103,3 @@ def _getopts(script: Script, before: list[str], behind: list[str]) -> Given:
     except CommandLineError as wrong:
         raise UsageError(str(wrong)) from None
     return Given((*before, *given.parameters), given.options)
-
-
-def read_script(name: str) -> str:
-    """A script's text; `-` is standard input."""
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES)
-        else:
-            with open(name, "rb") as file:
-                data = file.read(MAX_SCRIPT_BYTES)
-    except OSError as problem:
-        raise UsageError(f"cannot read '{name}': {problem.strerror}") from None
-    return data.decode("utf-8", "surrogateescape")

@@ -1,111 +1,107 @@
-"""A script and options → a whole run: compile, load, attach, print, end; the exit code."""
+"""A script that was asked for → a whole run: compile it or take what was kept, load, attach, print, end."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from codegen.pipeline import Compiled, compile_script
-from ebt import interrupts
-from ebt.failures import WRONG, tell
-from ebt.machines import choose_machine
+from codegen.plan import Plan
+from ebt import interrupts, kept
+from ebt.asked import Asked
+from ebt.kept import Ready
+from ebt.messages import tell
 from ebt.options import Options, UsageError
-from ebt.request import Request
-from ebt.show import show_stage
 from kernel.ksyms import kernel_symbol
-from kernel.tracefs import private_tracefs
-from lang.diagnostics import Diagnostic, ScriptError
-from lang.machine import Machine
-from lang.options import Given, values_for, wanted
-from lang.probes import BY_NAME
+from kernel.mounts import private_tracefs
+from lang.source import Source
 from runtime.attaching import attach_script
-from runtime.bpf import Compiler, user_symbol
 from runtime.jsonl import JsonWriter
-from runtime.load import Loaded, load
+from runtime.load import Loaded, LoadError, load
 from runtime.session import run as run_session
 from runtime.text import Output, TextWriter, Writer
+from runtime.usersymbols import user_symbol
 
 if TYPE_CHECKING:
     import subprocess
 
+    from ebt.compiling import Built
+    from kernel.live import LiveMachine
+    from kernel.typetable import TypeTable
+    from runtime.bpf import Compiler
+
+NEEDS_ROOT = "tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' works without"
 # Starts stopped, so that the probes see it from its first instruction: like bpftrace's -c.
 _STOPPED = 'kill -STOP $$; exec "$@"'
 
 
-def run_script(request: Request, options: Options) -> int:
-    """Run the script until it ends. Raises what ebt.failures describes."""
-    started = time.monotonic()
-    if os.geteuid() != 0:
-        tell("ebt: error: tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' works without")
-        return WRONG
-    if options.pid and not os.path.isdir(f"/proc/{options.pid}"):
-        raise UsageError(f"-p: there is no process {options.pid}")
-    with interrupts.fatal(), Compiler() as compiler:
+def run_asked(asked: Asked, sources: list[Source]) -> int:
+    """Run the script until it ends. Raises what ebt.failures describes, and About."""
+    found = _load_kept(asked, sources)
+    if found is None:
+        found = _load_built(asked, sources)
+    if found is None:
+        return 0
+    ready, loaded = found
+    with loaded:
+        return _run(loaded, ready)
+
+
+def _load_kept(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | None:
+    """Load what was compiled before; None where it must be compiled (again)."""
+    if os.geteuid() != 0 or asked.front.verbose or asked.front.stage:
+        return None
+    ready = kept.find(asked)
+    if ready is None:
+        return None
+    sources.append(asked.source)
+    require_process(ready.options.pid)
+    with interrupts.fatal():
         private_tracefs()
-        machine = choose_machine(options, loads=True, privileged=True)
-        compiled = _compile(request, machine, options)
-        _warn(compiled, options)
-        if options.stage:
-            show_stage(compiled, options.stage)
-            return 0
-        _require_probes(compiled, request)
-        front = time.monotonic()
-        obj = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
-    with load(compiled.plan, obj, machine, compiled.c) as loaded:  # type: ignore[arg-type]
-        if options.verbose:
-            _tell_times(compiled, started, front)
-        return _run(loaded, compiled, options)
+        try:
+            loaded = load(ready.plan, ready.object, _TypesOnDemand())
+        except LoadError:  # compiled anew it may do; if not, the message knows the C
+            kept.forget(asked)
+            sources.clear()
+            return None
+    if ready.options.warnings:
+        for text in ready.warnings:
+            tell(text)
+    return ready, loaded
 
 
-def _require_probes(compiled: Compiled, request: Request) -> None:
-    """A .bt script may do without some of its probes; without any it would print nothing for ever."""
-    if any(program.kind != "special" for program in compiled.plan.programs):
-        return
-    values = values_for(compiled.script.options, request.options)
-    for probe in wanted(compiled.script, Given(request.parameters, values)):
-        for point in probe.attach_points:
-            kind = BY_NAME.get(point.provider.lower())
-            if not point.optional and kind is not None and not kind.special:
-                message = "no probe of the script can be attached here"
-                raise ScriptError([Diagnostic("error", point.span, message)])
+def _load_built(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | None:
+    """Compile and load. The compiler's process starts first: it opens clang while we import the front end."""
+    with interrupts.fatal():
+        compiler_class: type[Compiler] = import_module("runtime.bpf").Compiler
+        with compiler_class() as compiler:
+            built: Built | None = import_module("ebt.compiling").build(asked, compiler, sources)
+    if built is None:
+        return None
+    loaded = load(built.ready.plan, built.ready.object, built.machine, built.compiled.c)  # type: ignore[arg-type]
+    if built.lasting:
+        kept.keep(asked, built.ready)
+    return built.ready, loaded
 
 
-def compile_request(request: Request, options: Options) -> Compiled:
-    """Compile without running: for this kernel, or the one that the options name."""
-    compiled = _compile(request, machine_for(options, loads=False), options)
-    _warn(compiled, options)
-    return compiled
+class _TypesOnDemand:
+    """This kernel's types, for programs that are bound to a function: opened when the first one asks."""
+
+    @property
+    def types(self) -> TypeTable:
+        machine: LiveMachine = import_module("kernel.live").LiveMachine()
+        return machine.types
 
 
-def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
-    return compile_script(
-        request.input,
-        machine,
-        request.parameters,
-        dict(os.environ),
-        options.pid,
-        options.unsafe,
-        request.options,
-    )
+def require_process(pid: int) -> None:
+    """The process of -p lives. Raises UsageError."""
+    if pid and not os.path.isdir(f"/proc/{pid}"):
+        raise UsageError(f"-p: there is no process {pid}")
 
 
-def _warn(compiled: Compiled, options: Options) -> None:
-    if options.warnings:
-        for item in compiled.warnings:
-            tell(item.render())
-
-
-def _tell_times(compiled: Compiled, started: float, front: float) -> None:
-    for program in compiled.plan.programs:
-        for point in program.attach[:50]:
-            tell(f"attaching {point.label}" + (" (its entry)" if program.hidden else ""))
-    now = time.monotonic()
-    tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
-
-
-def _run(loaded: Loaded, compiled: Compiled, options: Options) -> int:
+def _run(loaded: Loaded, ready: Ready) -> int:
+    options = ready.options
     out_fd = _open_output(options)
     buffering = options.buffering
     writer: Writer
@@ -115,11 +111,11 @@ def _run(loaded: Loaded, compiled: Compiled, options: Options) -> int:
     else:
         writer = TextWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     if options.dry_run:
-        return _dry_run(loaded, compiled, writer)
+        return _dry_run(loaded, ready.plan, writer)
     child = _start_child(options.command) if options.command is not None else None
     try:
         return run_session(
-            loaded, compiled.plan, writer, child=child, pid=options.pid or None,
+            loaded, ready.plan, writer, child=child, pid=options.pid or None,
             reader_fd=out_fd if out_fd == 1 else None, kernel_symbol=kernel_symbol, user_symbol=user_symbol,
         )  # fmt: skip
     finally:
@@ -136,8 +132,8 @@ def _open_output(options: Options) -> int:
         raise UsageError(f"-o: cannot write '{options.output}': {problem.strerror}") from None
 
 
-def _dry_run(loaded: Loaded, compiled: Compiled, writer: Writer) -> int:
-    writer.attached(attach_script(loaded, compiled.plan, writer))
+def _dry_run(loaded: Loaded, plan: Plan, writer: Writer) -> int:
+    writer.attached(attach_script(loaded, plan, writer))
     writer.flush()
     return 0
 
@@ -169,11 +165,3 @@ def _end_child(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def machine_for(options: Options, *, loads: bool) -> Machine:
-    """The machine for commands that only ask or compile."""
-    root = os.geteuid() == 0
-    if root and not options.kernel:
-        private_tracefs()
-    return choose_machine(options, loads=loads, privileged=root)

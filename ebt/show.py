@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 
 from codegen.pipeline import Compiled
 from lang import ast
+from lang.records import fields
 
 
 def show_stage(compiled: Compiled, stage: str) -> None:

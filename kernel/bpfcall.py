@@ -153,6 +153,11 @@ def map_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> En
     entries = read_batches(fd, key_size, value_size, max_entries)
     if entries is not None:
         return entries
+    return single_entries(fd, key_size, value_size, max_entries)
+
+
+def single_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries:
+    """The same, with one call or two for each entry."""
     if map_info(fd)[0] in _ARRAYS:
         return _read_array(fd, value_size, max_entries)
     return _read_one_by_one(fd, key_size, value_size, max_entries)

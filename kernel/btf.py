@@ -13,7 +13,6 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from lang import cachefile
+from lang.records import dataclass
 
 Blob = bytes | mmap.mmap
 

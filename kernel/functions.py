@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kernel.btf import FUNC
 from kernel.match import is_pattern, matcher
-from kernel.tracefs import boot_key
+from kernel.mounts import boot_key
 from kernel.typetable import TypeTable
 from lang import cachefile
 

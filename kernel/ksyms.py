@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import lru_cache
-from pathlib import Path
 
-_KALLSYMS = Path("/proc/kallsyms")
+_KALLSYMS = "/proc/kallsyms"
 _CODE = b"tTwW"
 
 
@@ -14,7 +13,8 @@ _CODE = b"tTwW"
 def _table() -> tuple[list[int], list[bytes]]:
     """Addresses of the code symbols, ascending, and beside them `name` or `name\\t[module]`."""
     try:
-        lines = _KALLSYMS.read_bytes().split(b"\n")
+        with open(_KALLSYMS, "rb") as file:
+            lines = file.read().split(b"\n")
     except OSError:
         return [], []
     # A line is `ffffffff81000000 T name` with a tab and [module] behind it for modules.

@@ -28,7 +28,7 @@ _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.
 class LiveMachine(KernelMachine):
     """The kernel that runs this process. Nothing is read before it is asked for, nothing twice.
 
-    Where tracefs is not mounted, `kernel.tracefs.private_tracefs` must have run before the first question.
+    Where tracefs is not mounted, `kernel.mounts.private_tracefs` must have run before the first question.
     `btf` is a file to use in place of /sys/kernel/btf/vmlinux. One that is missing or damaged raises BtfError
     at the first question that needs it; a kernel without BTF answers those with None.
     """

@@ -238,7 +238,8 @@ class TypeTable:
     def _function(self, holder: Btf, number: int) -> Function:
         record = holder.record(number)
         parameters, result = self._prototype(holder, record.size)
-        return Function(record.name, holder.name, parameters, result)
+        variadic = holder.parameters(record.size)[-1:] == [("", 0)]
+        return Function(record.name, holder.name, parameters, result, variadic)
 
     def _prototype(self, holder: Btf, number: int) -> tuple[tuple[Parameter, ...], Type]:
         record = holder.record(number)

@@ -6,8 +6,8 @@ Nodes compare by identity, so that side tables (types, variables) can be keyed b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
+from lang.records import dataclass, fields
 from lang.source import Span
 
 
@@ -216,9 +216,12 @@ class Block(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Let(Node):
+    """`let $x: T = value`. Of a function's parameter or result the value is converted as C does it."""
+
     variable: Variable
     type: Type | TypeOf | None
     value: Expression | None
+    converts: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -229,12 +232,20 @@ class Assign(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FieldAssign(Node):
-    """`@map[key].field = sum(value)`: a field of the record that is the entry's value."""
+    """`@map[key].field = sum(value)`: a field of the record that is the entry's value.
+
+    `@map[key].field += value` has the whole sum as its value, which then has the statement's span.
+    """
 
     target: Map | MapEntry
     field: str
     field_span: Span
     value: Expression
+
+    @property
+    def change(self) -> Binary | None:
+        """The sum of `+=` and its like."""
+        return self.value if isinstance(self.value, Binary) and self.value.span == self.span else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -362,7 +373,8 @@ class Declaration(Node):
 class Option(Node):
     """`option name: kind = default "-f" "--flag" "description";`: the default as text, None without one.
 
-    `place` is the upper-case name of a positional option, `choices` are the strings of an enum.
+    `place` is the upper-case name of a positional option, `choices` are the strings of an enum, `bounds` the
+    least and the largest number that may be given (`uint32(1..100)`); a default may lie outside.
     """
 
     name: str
@@ -373,6 +385,14 @@ class Option(Node):
     flags: tuple[str, ...]
     place: str
     description: str
+    bounds: tuple[int, int | None] | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Exclusion(Node):
+    """`option a | b;`: at most one of them may be given."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -447,6 +467,7 @@ class Script(Node):
     options: tuple[Option, ...] = ()
     functions: tuple[Function, ...] = ()
     imports: tuple[Import, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 Target = Variable | Map | MapEntry

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from lang.calling import REGISTER_ARGUMENTS
 from lang.checked import Target
 from lang.diagnostics import listed
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
+from lang.records import dataclass
 from lang.settings import Settings
 from lang.types import (
     INT64,
@@ -27,7 +28,6 @@ from lang.types import (
     Void,
 )  # fmt: skip
 
-REGISTER_ARGUMENTS = 6  # of a function in pt_regs, PT_REGS_PARM1 … PARM6
 COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
 
 
@@ -101,7 +101,7 @@ def _retval(scene: Scene) -> Type | None:
         return INT64
     if scene.target.kind != "fexit":
         return UINT64
-    return scene.target.result
+    return scene.target.result or UINT64  # no prototype: a kretprobe serves
 
 
 _NUMBERED = listed(kind.name for kind in KINDS if kind.numbered)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from lang import ast
 from lang.canonical_values import value_text
 from lang.comments import Comment, comments
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.records import dataclass, field
 from lang.source import Source
 
 INDENT = "    "
@@ -196,6 +196,8 @@ def _simple(node: ast.Statement) -> str:
         case ast.Assign(_, target, value):
             return f"{value_text(target)} = {value_text(value)}"
         case ast.FieldAssign(_, target, name, _, value):
+            if isinstance(change := node.change, ast.Binary):
+                return f"{value_text(target)}.{name} {change.operator}= {value_text(change.right)}"
             return f"{value_text(target)}.{name} = {value_text(value)}"
         case ast.AssignBy(_, target, operator, value):
             return f"{value_text(target)} {operator}= {value_text(value)}"
@@ -234,6 +236,8 @@ def _root_line(node: ast.Node) -> str:
     if isinstance(node, ast.Declaration):
         entries = text[text.rfind("(") + 1 : text.rfind(")")].strip()
         return f"let {node.map} = {node.kind}({entries});"
+    if isinstance(node, ast.Exclusion):
+        return f"option {' | '.join(node.names)};"
     strings = _STRING.findall(text)
     if not isinstance(node, ast.Option):
         return f"import {strings[0]};"
@@ -241,6 +245,9 @@ def _root_line(node: ast.Node) -> str:
     if node.choices:
         kind += f"({', '.join(strings[: len(node.choices)])})"
         strings = strings[len(node.choices) :]
+    elif node.bounds is not None:
+        low, high = node.bounds
+        kind += f"({low}..{'' if high is None else high})"
     if node.default is None:
         return " ".join([f"option {node.name}: {kind}", *strings]) + ";"
     default = node.default_span.text.removeprefix("=").strip()

@@ -8,11 +8,11 @@ once more and report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lang import ast
 from lang.builtins import ARGUMENT
+from lang.calling import context_words
 from lang.cdefs import with_definitions
 from lang.checked import Body, Checked, MapInfo, Target, VariableInfo
 from lang.convert import aggregates, settle
@@ -22,8 +22,10 @@ from lang.expand_syscall import syscall_fields
 from lang.fold import Constant, fold
 from lang.infer_statements import Statements
 from lang.machine import Machine
+from lang.needs import needs_of
 from lang.options import Given, check_options, values_for, wanted
-from lang.probes import BY_NAME, KINDS, expand_attach_point
+from lang.probes import BY_NAME, KINDS, expand_attach_point, mechanism
+from lang.records import dataclass, field, replace
 from lang.settings import Settings, read_settings
 from lang.types import Type, size_of
 
@@ -85,7 +87,7 @@ def check(
         machine, script.definitions, lambda node: fold(node, parameters, _unknown), found
     )
     found.raise_errors()
-    check_options(script.options, found)
+    check_options(script.options, script.exclusions, found)
     found.raise_errors()
     values = values_for(script.options, options or {})
     probes = wanted(script, Given(parameters, values))
@@ -150,6 +152,7 @@ def _expand(
     for probe in probes:
         if found.full:
             break
+        expansion.needs = needs_of(probe)
         targets = [
             target for point in probe.attach_points for target in expand_attach_point(point, expansion)
         ]
@@ -191,10 +194,11 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         )
         returns = "retval" in names and target.kind == "fexit"
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
-        result = (target.result, len(target.parameters or ())) if returns else None
+        result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
         label = target.label if {"probe", "probetype"} & names or target.kind in ("begin", "end") else ""
-        groups.setdefault((target.kind, used, given, operands, result, label), []).append(target)
+        way = (target.kind, mechanism(target))
+        groups.setdefault((way, used, given, operands, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.fold import Constant, fold
 from lang.machine import Field, Machine, Operand, Parameter
 from lang.options import option_constant
+from lang.records import dataclass, field
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type
@@ -42,6 +42,8 @@ class Target:
     semaphore: int = 0
     length: int = 0
     operands: tuple[Operand, ...] = ()  # a static probe's arguments
+    mechanism: str = ""  # the kind of program, where the probe's kind leaves a choice
+    symbol: str = ""  # what the kernel calls the function, where that is not `name`
 
 
 @dataclass(eq=False)
@@ -66,6 +68,7 @@ class MapInfo:
     key: Type | None = None
     value: Type | None = None
     written: bool = False
+    read: bool = False  # in a probe, as a value
     kind: str = ""  # of `let @m = kind(entries)`
     entries: int = 0
     key_names: tuple[str, ...] = ()  # the key's parts as first written: the columns of a table

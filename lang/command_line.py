@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lang import ast
 from lang.diagnostics import nearest
 from lang.fold import Constant, parameter_value
-from lang.options import Given, default_value, getopt_calls, option_value, required
+from lang.options import Given, Resolve, default_value, getopt_calls, no_system, option_value, required
+from lang.page import Alias, read_page
 
 HELP = ("-h", "--help")
 _WIDTH, _INDENT = 100, 24
+_NO_OTHERS: Mapping[str, bool] = {}
 
 
 class CommandLineError(Exception):
@@ -23,17 +24,32 @@ class HelpWanted(Exception):
     """The words ask for the script's help."""
 
 
-def read_words(script: ast.Script, words: Sequence[str]) -> Given:
-    """The values of the options that the words give. Raises CommandLineError and HelpWanted."""
-    reader = _Words(script)
+def read_words(
+    script: ast.Script,
+    words: Sequence[str],
+    others: Mapping[str, bool] = _NO_OTHERS,
+    resolve: Resolve = no_system,
+) -> tuple[Given, list[str]]:
+    """The values of the options that the words give, and the words that belong to others.
+
+    `others` are flags, true where a value follows, that the script need not declare to be given, `resolve`
+    finds what the system knows by name (lang.options).
+    Raises CommandLineError and HelpWanted.
+    """
+    reader = _Words(script, others, resolve)
     reader.read(list(words))
-    return Given(tuple(reader.parameters), reader.values)
+    return Given(tuple(reader.parameters), reader.values), reader.for_others
 
 
 class _Words:
     """The words in order: flags anywhere, `--` ends them, positional options first, then `$1` …"""
 
-    def __init__(self, script: ast.Script) -> None:
+    def __init__(self, script: ast.Script, others: Mapping[str, bool], resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._exclusions = script.exclusions
+        self._names = {
+            option.name: option.place or next(iter(option.flags), option.name) for option in script.options
+        }
         self._flags = {flag: option for option in script.options for flag in option.flags}
         self._places = [option for option in script.options if option.place]
         self._waiting = list(self._places)
@@ -42,8 +58,11 @@ class _Words:
             for probe in script.probes
             for node in ast.walk(probe)
         )
+        declared = self._flags.keys() | set(HELP)
+        self._others = {flag: valued for flag, valued in others.items() if flag not in declared}
         self.values: dict[str, Constant] = {}
         self.parameters: list[str] = []
+        self.for_others: list[str] = []
 
     def read(self, words: list[str]) -> None:
         while words:
@@ -61,6 +80,10 @@ class _Words:
         missing = next((option for option in self._waiting if required(option)), None)
         if missing is not None:
             raise CommandLineError(f"missing argument {missing.place}: {missing.description}".rstrip(": "))
+        for exclusion in self._exclusions:
+            given = [self._names[name] for name in exclusion.names if name in self.values]
+            if len(given) > 1:
+                raise CommandLineError(f"{' and '.join(given)} cannot be used together")
 
     def _is_negative(self, word: str) -> bool:
         return word[1:2].isdigit() and word[:2] not in self._flags
@@ -76,6 +99,9 @@ class _Words:
 
     def _long(self, word: str, rest: list[str]) -> None:
         flag, equals, value = word.partition("=")
+        if flag in self._others:
+            self.for_others += [word, self._next(flag, rest)] if self._others[flag] and not equals else [word]
+            return
         option = self._option(flag)
         if equals:
             self._set(option, flag, value)
@@ -87,6 +113,12 @@ class _Words:
     def _short(self, word: str, rest: list[str]) -> None:
         """`-p 42`, `-p42`, and flags without values in one word: `-av`."""
         flag, more = word[:2], word[2:]
+        if flag in self._others:
+            valued = self._others[flag]
+            self.for_others += [flag, more or self._next(flag, rest)] if valued else [flag]
+            if more and not valued:
+                self._short(f"-{more}", rest)
+            return
         option = self._option(flag)
         if option.kind != "bool":
             self._set(option, flag, more.removeprefix("=") if more else self._next(flag, rest))
@@ -100,8 +132,8 @@ class _Words:
         if option is None and flag in HELP:
             raise HelpWanted
         if option is None:
-            near = "".join(f"; {hint}" for hint in nearest(flag, [*self._flags, "--help"]))
-            more = near or "; ebt's own options stand before the script, --help lists the script's"
+            near = "".join(f"; {hint}" for hint in nearest(flag, [*self._flags, *self._others, "--help"]))
+            more = near or "; --help lists the script's options"
             raise CommandLineError(f"unknown option '{flag}'{more}")
         return option
 
@@ -116,30 +148,42 @@ class _Words:
 
     def _set(self, option: ast.Option, what: str, text: str) -> None:
         try:
-            self.values[option.name] = option_value(option, text)
+            self.values[option.name] = option_value(option, text, self._resolve)
         except ValueError as wrong:
             raise CommandLineError(f"{what}: {wrong}") from None
 
 
 # ---- Help
 
-_VALUES = {"string": "TEXT", "duration": "TIME", "size": "SIZE"}
+_VALUES = {
+    "string": "TEXT", "duration": "TIME", "size": "SIZE",
+    "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
+}  # fmt: skip
 
 
 def help_text(script: ast.Script, name: str) -> str:
-    """The usage of a script: its first comment, its arguments and options."""
+    """The usage of a script: its page, its arguments and options."""
     places = [option for option in script.options if option.place]
     named = [option for option in script.options if option.flags]
     shown = [option.place if required(option) else f"[{option.place}]" for option in places]
-    parts = [" ".join(["usage: ebt", name, *(["[options]"] if named else []), *shown])]
-    about = _description(script.span.source.text)
-    parts += ["", about] if about else []
+    page = read_page(script.span.source.text)
+    parts = [" ".join(["usage: ebt", name, "[options]", *shown])]
+    parts += ["", page.text] if page.text else []
     if places:
         parts += ["", "arguments:", *(_line(option, option.place) for option in places)]
     parts += ["", "options:", *(_line(option, _forms(option)) for option in named)]
     if not any(flag in HELP for option in named for flag in option.flags):
         parts.append(_columns("-h, --help", "this text"))
+    if page.aliases:
+        parts += ["", "also:", *(_columns(item.name, _stands_for(item, name)) for item in page.aliases)]
+    if page.examples:
+        parts += ["", "examples:", textwrap.indent(textwrap.dedent(page.examples), "  ")]
     return "\n".join(parts) + "\n"
+
+
+def _stands_for(alias: Alias, name: str) -> str:
+    meant = f"ebt {name} {' '.join(alias.words)}"
+    return f"{alias.summary} ({meant})" if alias.summary else meant
 
 
 def _forms(option: ast.Option) -> str:
@@ -167,19 +211,6 @@ def _columns(left: str, right: str) -> str:
     first = f"{head:{_INDENT}}" if len(head) < _INDENT - 1 else f"{head}\n{' ' * _INDENT}"
     lines = textwrap.wrap(right, _WIDTH - _INDENT) or [""]
     return (first + f"\n{' ' * _INDENT}".join(lines)).rstrip()
-
-
-def _description(text: str) -> str:
-    """The script's first comment: what stands before anything else, up to an empty line."""
-    plain = re.sub(r"\A(?:#![^\n]*\n|\s)*", "", text)
-    found = re.match(r"/\*(.*?)\*/", plain, re.DOTALL)
-    if found:
-        lines = [line.strip().lstrip("*").strip() for line in found[1].strip().split("\n")]
-    else:
-        found = re.match(r"(?:[ \t]*//[^\n]*\n)+", plain)
-        lines = [line.strip()[2:].strip() for line in found[0].strip().split("\n")] if found else []
-    body = "\n".join(lines).strip()
-    return body.split("\n\n")[0]
 
 
 # ---- getopt()

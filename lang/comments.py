@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from lang.records import dataclass
 from lang.source import Source, Span
 
 _FOUND = re.compile(

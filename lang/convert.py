@@ -16,6 +16,7 @@ from lang.types import (
     Enum,
     Formatted,
     Int,
+    Last,
     Pointer,
     Record,
     Space,
@@ -53,6 +54,8 @@ def settle(kind: Type) -> Type:
             return Tuple(tuple(settle(item) for item in elements))
         case Record(names, elements):
             return Record(names, tuple(settle(item) for item in elements))
+        case Last(of):
+            return Last(settle(of))
     return kind
 
 
@@ -140,6 +143,9 @@ def _promote_special(a: Type, b: Type) -> Type | None:
             return None if inner is None else a if inner is of else Array(inner, m)
         case (Formatted(name), Formatted(other)) if name == other:
             return a
+        case (Last(of), Last(other_of)):
+            inner = promote(of, other_of)
+            return None if inner is None else a if inner is of else Last(inner)
     return None
 
 
@@ -197,10 +203,14 @@ def is_char_array(kind: Type) -> bool:
     return isinstance(kind, Array) and isinstance(kind.of, Int) and kind.of.spelling == "char"
 
 
+# Aggregations that all CPUs can share: adding is atomic on every kernel.
+SHARED = frozenset({"count", "sum", "avg"})
+
+
 def castable(kind: Type) -> Type:
     """What reading an aggregation in a probe gives: an integer, except for those with several numbers."""
     if isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "min", "max", "avg"):
         return Int(64, kind.signed)
     if isinstance(kind, Record) and aggregates(kind):
         return Record(kind.names, tuple(castable(item) for item in kind.elements))
-    return kind
+    return kind.of if isinstance(kind, Last) else kind

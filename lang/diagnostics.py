@@ -8,9 +8,9 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
+from lang.records import dataclass, field
 from lang.source import Span
 
 Severity = Literal["error", "warning"]

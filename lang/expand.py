@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.checked import Target
 from lang.diagnostics import Diagnostics, nearest
 from lang.literals import DURATIONS, parse_integer
 from lang.machine import Machine
+from lang.needs import NOTHING, Needs
+from lang.records import dataclass, field
+from lang.resolution import Candidate
 from lang.settings import Settings
 from lang.source import Span
 
@@ -48,6 +50,8 @@ class Expansion:
     options: Mapping[str, int | str | bool] = field(default_factory=dict)
     point: ast.AttachPoint = field(init=False)
     parts: tuple[str, ...] = ()
+    needs: Needs = NOTHING  # of the probe's body
+    tried: list[Candidate] = field(default_factory=list)  # for this attach point, in order
     syntax: str = ""  # how such a probe is written
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:
@@ -68,6 +72,14 @@ class Expansion:
             self.found.warn(self.point.span, message, *hints)
         return []
 
+    def too_many(self, count: int) -> bool:
+        """Whether so many targets pass the limit; reports it."""
+        limit = self.settings.max_probes
+        if count > limit:
+            hint = f"narrow the pattern, or raise the limit: config = {{ max_probes = {count} }}"
+            self.error(f"{count} probes match, the limit is {limit}", hint)
+        return count > limit
+
     def unsupported(self, feature: str, what: str, *hints: str) -> bool:
         support = self.machine.supports(feature)
         if not support.works:
@@ -86,7 +98,8 @@ def special(name: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         if any(part != "*" for part in expansion.parts):
             return expansion.error(f"'{name}' takes no parts")
-        if expansion.unsupported("test_run", f"'{name}'"):
+        runs = expansion.machine.supports("test_run").works or expansion.machine.supports("uprobe").works
+        if not runs and expansion.unsupported("test_run", f"'{name}'"):
             return []
         return [Target(name, name, expansion.point.span, name=name)]
 
@@ -146,87 +159,6 @@ def raw_tracepoint(expansion: Expansion) -> list[Target]:
     return targets
 
 
-def function(kind: str, feature: str) -> Callable[[Expansion], list[Target]]:
-    def expand(expansion: Expansion) -> list[Target]:
-        if not _count(expansion, kind, 1, 2):
-            return []
-        machine, span = expansion.machine, expansion.point.span
-        module = expansion.parts[0] if len(expansion.parts) == 2 else ""
-        name, offset = _function_offset(expansion, kind)
-        if expansion.unsupported(feature, f"{kind}s", *_nearest_tracepoints(machine, name)):
-            return []
-        found = machine.functions(name, module)
-        if not found:
-            hints = nearest(name, _same_start(machine, name))
-            return expansion.missing(f"no traceable function matches '{name}'", *hints)
-        if "*" not in name and len(found) > 1 and kind in ("fentry", "fexit"):
-            modules = ", ".join(item[0] for item in found)
-            return expansion.error(
-                f"'{name}' is in several modules: {modules}", f"write {kind}:MODULE:{name}"
-            )
-        # A wildcard's prototypes are looked up only by bodies that use args: thousands may match.
-        exact = "*" not in name
-        targets = [_function_target(expansion, kind, item, offset, span, exact) for item in found]
-        return [target for target in targets if target is not None]
-
-    return expand
-
-
-def _function_offset(expansion: Expansion, kind: str) -> tuple[str, int]:
-    name, plus, text = expansion.parts[-1].partition("+")
-    if not plus:
-        return name, 0
-    if kind != "kprobe":
-        expansion.error(f"a {kind} takes no offset into the function")
-        return name, 0
-    try:
-        return name, parse_integer(text)
-    except ValueError as wrong:
-        expansion.error(str(wrong))
-        return name, 0
-
-
-def _function_target(
-    expansion: Expansion, kind: str, found: tuple[str, str], offset: int, span: Span, exact: bool
-) -> Target | None:
-    module, name = found
-    label = f"{kind}:{module}:{name}" if kind in ("fentry", "fexit") else f"{kind}:{name}"
-    if offset:
-        label += f"+{offset}"
-    function = expansion.machine.function(name, module) if exact else None
-    if exact and function is None and kind in ("fentry", "fexit"):
-        expansion.missing(
-            f"'{name}' has no prototype in this kernel's BTF, which {kind} needs", f"try kprobe:{name}"
-        )
-        return None
-    return Target(
-        kind, label, span, name=name, module=module, offset=offset,
-        parameters=function.parameters if function else None, result=function.result if function else None,
-    )  # fmt: skip
-
-
-def _nearest_tracepoints(machine: Machine, function: str) -> tuple[str, ...]:
-    """A kernel without kprobes: the tracepoints whose names share the function's words."""
-    words = [
-        word for word in re.split(r"[_*.]+", function) if len(word) > 2 and word not in ("sys", "vfs", "x64")
-    ]
-    if not words:
-        return ()
-    everything = machine.tracepoints("*", f"*{words[-1]}*")
-    ranked = sorted(everything, key=lambda item: (item[1] != f"sys_enter_{words[-1]}", len(item[1]), item))[
-        :3
-    ]
-    return ("try " + " or ".join(f"tracepoint:{c}:{n}" for c, n in ranked),) if ranked else ()
-
-
-def _same_start(machine: Machine, name: str) -> list[str]:
-    return (
-        [found for _, found in machine.functions(name[:3] + "*")]
-        if len(name) >= 3 and "*" not in name
-        else []
-    )
-
-
 def user(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         parts = expansion.parts
@@ -234,7 +166,7 @@ def user(kind: str) -> Callable[[Expansion], list[Target]]:
             parts = (f"/proc/{expansion.pid}/exe", *parts)
         if len(parts) != 2 or not all(parts):
             return expansion.malformed(kind)
-        if expansion.unsupported("uprobe", f"{kind}s"):
+        if expansion.unsupported("uprobe", f"{kind} probes"):
             return []
         path = expansion.machine.binary(parts[0], expansion.pid)
         if path is None:

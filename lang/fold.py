@@ -63,6 +63,8 @@ def _fold_unary(operator: str, value: Constant | None) -> int | bool | None:
             return value
         case "!":
             return not value
+        case "~":
+            return ~value & (1 << 64) - 1 if value >= 0 else ~value
     return None
 
 

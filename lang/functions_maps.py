@@ -7,8 +7,9 @@ from typing import get_args
 
 from lang import ast
 from lang.convert import as_int, is_flexible
+from lang.fold import Constant
 from lang.signature import Function, Typing, expect_int, fixed
-from lang.types import BOOL, INT64, VOID, Aggregate, AggregateKind, Stack, Type
+from lang.types import BOOL, INT64, UINT64, VOID, Aggregate, AggregateKind, Stack, Str, Type
 
 HISTOGRAM_BITS = range(6)
 MAX_LINEAR_BUCKETS = 1000
@@ -69,13 +70,21 @@ def _len(typing: Typing, call: ast.Call) -> Type | None:
     info = typing.map(node)
     if info is None:
         kind = typing.type(node)
+        if isinstance(kind, Str):
+            return UINT64  # as strlen()
         if kind is not None and not isinstance(kind, Stack):
-            typing.error(node, f"len() expects a map or a stack, not {kind}")
+            typing.error(node, f"len() expects a map, a stack or a string, not {kind}")
     elif info.keyed is False:
         typing.error(node, "call to len() expects a map with explicit keys")
     elif isinstance(info.value, Aggregate) and info.value.kind in ("hist", "lhist", "tseries"):
         typing.error(node, f"the entries of a {info.value.kind}() map cannot be counted")
     return INT64
+
+
+def text_length(typing: Typing, call: ast.Call) -> Constant | None:
+    """The bytes of a constant string."""
+    text = typing.constant(call.arguments[0])
+    return len(text.encode("utf-8", "surrogateescape")) if isinstance(text, str) else None
 
 
 # ---- Aggregations
@@ -144,7 +153,15 @@ MAPS = (
         "the value of a key, if it is there",
         meaning=_find,
     ),
-    Function("len", 1, 1, _len, "len(@map) or len(stack)", "how many entries, or frames"),
+    Function(
+        "len",
+        1,
+        1,
+        _len,
+        "len(@map), len(stack) or len(text)",
+        "how many entries, frames or bytes",
+        value=text_length,
+    ),
     Function("clear", 1, 1, _whole_map, "clear(@map)", "delete all entries of a map"),
     Function("zero", 1, 1, _whole_map, "zero(@map)", "set all values of a map to zero"),
     Function("delete", 1, 2, _delete, "delete(@map, key)", "delete one entry: true if it was there"),

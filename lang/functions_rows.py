@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from lang import ast
 from lang.checked import MapInfo
 from lang.convert import as_int, castable, settle
 from lang.fold import Constant
+from lang.records import dataclass
 from lang.signature import Function, Typing, expect_int
 from lang.types import VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
 
@@ -17,7 +17,7 @@ MAX_COLUMNS = 64
 MAX_DIGITS = 9
 # formatter → digits behind the point where none are asked for
 UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0}
-FLAG_SETS = ("open", "mount", "umount", "mmap", "prot", "clone", "access")
+FLAG_SETS = ("open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs")
 
 
 class Folding(Protocol):
@@ -48,10 +48,23 @@ def _cell(node: ast.Expression) -> Cell:
 
 
 def column_name(node: ast.Expression) -> str:
-    """An expression's text as a column's name: on one line, without casts and the mark of a variable."""
-    while isinstance(node, ast.Cast | ast.Group):
-        node = node.operand if isinstance(node, ast.Cast) else node.inner
-    return " ".join(node.span.text.split()).lstrip("$@") or "value"
+    """A column's name by what stands in it: `args.dev` is `dev`, `ms(duration)` is `duration`; what has no
+    name of its own goes by its text on one line, without casts and the mark of a variable."""
+    while True:
+        match node:
+            case ast.Cast(_, _, inner) | ast.Group(_, inner) | ast.Index(_, inner):
+                node = inner
+            case ast.Member(_, _, name):
+                return name
+            case ast.Call(_, name, arguments) if name in _OWN_NAME or not arguments:
+                return name
+            case ast.Call(_, _, arguments):
+                node = next((item for item in arguments if not _is_literal(item)), arguments[0])
+            case _:
+                return " ".join(node.span.text.split()).lstrip("$@") or "value"
+
+
+_OWN_NAME = ("time", "strftime", "kstack", "ustack", "count", "comm", "pid", "tid", "nsecs")
 
 
 def key_names(keys: tuple[ast.Expression, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lang import ast
 from lang.convert import is_char_array
+from lang.functions_maps import text_length
 from lang.signature import Function, Typing, expect_literal, fixed
 from lang.types import BOOL, INT64, UINT64, Array, Int, Pointer, Str, Type, size_of
 
@@ -85,7 +86,15 @@ def _contains(call: ast.Call) -> ast.Expression:
 
 
 TEXT = (
-    Function("strlen", 1, 1, _of_texts(1, UINT64), "strlen(text)", "the bytes before the NUL"),
+    Function(
+        "strlen",
+        1,
+        1,
+        _of_texts(1, UINT64),
+        "strlen(text)",
+        "the bytes before the NUL",
+        value=text_length,
+    ),
     Function("strcap", 1, 1, _of_texts(1, UINT64), "strcap(text)", "the bytes that the string can have"),
     Function(
         "strncmp", 3, 3, _strncmp, "strncmp(text, text, length)", "0 if the starts are the same, else 1"

@@ -10,11 +10,11 @@ from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
-from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote
+from lang.convert import SHARED, aggregates, as_int, castable, is_flexible, literal_type, promote
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
-from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
+from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple, Type
 
 MAX_CONSTANTS = 500
 
@@ -38,12 +38,13 @@ class Inference(Operators):
         return BOOL
 
     def _parameter(self, node: ast.Parameter) -> Type:
-        if not self.given(node) and self.final:
+        if not self.given(node) and self.final and not self.counted:
             self.found.warn(node.span, f"positional parameter ${node.number} was not given: 0 is used")
         value = self.constant(node)
         return self.text_type(node, value) if isinstance(value, str) else literal_type(int(value or 0))
 
     def _parametercount(self, node: ast.ParameterCount) -> Type:
+        self.counted = True
         return UINT64
 
     def _group(self, node: ast.Group) -> Type | None:
@@ -144,7 +145,19 @@ class Inference(Operators):
             known = [name for name in self.maps if name != node.name]
             self.error(node, f"undefined map: {node.name}", *self.near(node.name, known))
             return None
+        self.read_over_cpus(node, info)
         return castable(info.value) if info.value is not None else None
+
+    def read_over_cpus(self, node: ast.Node, info: MapInfo) -> None:
+        """An aggregation that is read: its parts of all CPUs are needed, or one that all CPUs share."""
+        if info.value is None or not aggregates(info.value):
+            return
+        info.read = True
+        support = self.machine.supports("percpu_lookup")
+        if not support.works and not (isinstance(info.value, Aggregate) and info.value.kind in SHARED):
+            what = "a record of aggregations" if isinstance(info.value, Record) else f"a {info.value}"
+            reason = f"its parts of each CPU cannot be looked up there: {support.reason}"
+            self.error(node, f"{what} cannot be read in a probe on this kernel", reason, "print() shows it")
 
     # ---- Tuples, steps, calls
 

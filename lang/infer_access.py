@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lang import ast
+from lang.calling import REGISTER_ARGUMENTS, places
 from lang.convert import as_int, is_char_array, settle, value_type
 from lang.diagnostics import listed
 from lang.infer_base import InferenceBase
@@ -95,7 +96,21 @@ class Access(InferenceBase):
                 return Str(self.settings.max_strlen) if is_char_array(found.type) else found.type
             space = found.type.space if isinstance(found.type, Pointer) else "kernel"
             return value_type(found.type, space)
-        return found[1]
+        return self._passed(node, *found)
+
+    def _passed(self, node: ast.Member, position: int, kind: Type) -> Type | None:
+        """The type of a function's argument, if it is in one of the registers that a probe can read."""
+        target = self.scene.target
+        if isinstance(kind, Struct):
+            message = f"'{node.name}' is passed by value, as a whole {kind}: it cannot be read"
+            self.error(node.name_span, message)
+            return None
+        found = places(target.parameters or (), REGISTER_ARGUMENTS)[position]
+        if target.kind != "rawtracepoint" and found is None:
+            message = f"'{node.name}' is passed on the stack, not in a register: it cannot be read"
+            self.error(node.name_span, message)
+            return None
+        return kind
 
     def _option(self, node: ast.Member) -> Type | None:
         """`opt.name`: a constant."""

@@ -52,6 +52,7 @@ class InferenceBase:
         self.found = found
         self.final = False  # the last round: reports on
         self.grew = False
+        self.counted = False  # the script asks how many parameters there are: a missing one is meant
         self.types: dict[ast.Node, Type] = {}
         self.variables: dict[ast.Variable, VariableInfo] = {}
         self.sizes: dict[ast.Node, int] = {}

@@ -13,15 +13,29 @@ from lang.types import (
     Aggregate,
     Bool,
     Enum,
+    Formatted,
+    Inet,
     Int,
     Pointer,
     Space,
+    Stack,
     Str,
     Struct,
+    Symbol,
+    Timestamp,
     Type,
     Void,
 )  # fmt: skip
 
+_RENDERED = (Formatted, Symbol, Timestamp, Inet, Stack)
+# what is rendered by user space → how to compare it in a probe
+_BY_NUMBER = {
+    "username": "compare uid with a number", "strerror": "compare the error number: == ENOENT",
+    "errname": "compare the error number: == ENOENT", "signal_name": "compare the number: == 9",
+    "signame": "compare the number: == 9", "syscall_name": "compare args.id, or use a syscall:NAME probe",
+    "ksym": 'compare the address: == kaddr("name")', "cgroup_path": 'compare cgroup with cgroupid("/path")',
+    "inet": 'compare the address itself, as a number or with memcmp(x, pton("1.2.3.4"), 4)',
+}  # fmt: skip
 UNREADABLE = "the value of {} cannot be read in a probe"
 PRINT_IT = "print(@map) prints it"
 
@@ -103,12 +117,20 @@ class Operators(Access):
                 return BOOL
             self.error(node, f"the operator '{operator}' cannot be used on strings")
             return None
+        if isinstance(left, Stack) and isinstance(right, Stack) and operator in ("==", "!="):
+            return BOOL
         return self._integer_binary(node, left, right)
 
     def _integer_binary(self, node: ast.Binary, left: Type, right: Type) -> Type | None:
         a, b, operator = as_int(left), as_int(right), node.operator
         if a is None or b is None:
             comparing = operator in COMPARISONS
+            rendered = left if isinstance(left, _RENDERED) else right
+            if isinstance(rendered, _RENDERED):
+                hint = _BY_NUMBER.get(str(rendered).removesuffix("_t"), "compare the number instead")
+                message = f"a value of type '{rendered}' becomes text when it is printed: a probe cannot "
+                self.error(node, message + ("compare it" if comparing else "compute with it"), hint)
+                return None
             self.error(
                 node,
                 f"type mismatch for '{operator}': comparing '{left}' with '{right}'"

@@ -8,12 +8,13 @@ from typing import Any
 
 from lang import ast
 from lang.checked import MapInfo, VariableInfo
-from lang.convert import aggregates, fits, promote, settle, storable
+from lang.convert import aggregates, as_int, fits, promote, settle, storable
+from lang.diagnostics import listed
 from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_flow import Flow
 from lang.infer_operators import PRINT_IT, UNREADABLE
-from lang.types import INT64, VOID, Aggregate, Record, Type, Void, size_of
+from lang.types import INT64, VOID, Aggregate, Last, Record, Type, Void, size_of
 
 MAX_UNROLL = 100
 FIELD_KINDS = ("count", "sum", "min", "max", "avg")
@@ -110,7 +111,7 @@ class Statements(Flow):
             info.declared, info.type = True, self._declared_type(node.type)
             info.wrong = info.type is None
         if node.value is not None:
-            self._assign_variable(node, info, node.value)
+            self._assign_variable(node, info, node.value, node.converts)
         self.scopes[-1][name] = info
         self.variables[node.variable] = info
         if info.type is not None:
@@ -131,18 +132,22 @@ class Statements(Flow):
             self.error(node, f"a value of type '{kind}' has {size} bytes: the limit is {MAX_VALUE_BYTES}")
         return size > MAX_VALUE_BYTES
 
-    def _assign_variable(self, node: ast.Node, info: VariableInfo, value_node: ast.Expression) -> None:
+    def _assign_variable(
+        self, node: ast.Node, info: VariableInfo, value_node: ast.Expression, converts: bool = False
+    ) -> None:
         value = self._value_for(value_node, info.name)
         if value is None:
             info.wrong |= self.final
             return
         if info.declared:
-            if info.type is not None and not self._accepts(info.type, value, value_node):
-                self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+            if info.type is None or (converts and _converts(info.type, value)):
+                return
+            if not self._accepts(info.type, value, value_node):
+                self.error(node, MISMATCH.format(_plain(info.name), value, "variable", info.type))
             return
         merged = value if info.type is None else promote(info.type, value)
         if merged is None:
-            self.error(node, MISMATCH.format(info.name, value, "variable", info.type))
+            self.error(node, MISMATCH.format(_plain(info.name), value, "variable", info.type))
         else:
             self._grow(info, merged)
 
@@ -193,40 +198,50 @@ class Statements(Flow):
     def _do_fieldassign(self, node: ast.FieldAssign) -> None:
         """`@m[k].field = sum(n)`: the record has the fields that the whole program gives it."""
         info = self.write_map(node.target)
+        known = isinstance(info.value, Record) and node.field in info.value.names
+        if node.change is not None and not known:
+            self._grow_field(node, info, INT64)
         given = self.type(node.value)
         if given is not None and not self._fits_field(node, given):
             return
-        if isinstance(given, Aggregate):
+        if given is not None:
             self._grow_field(node, info, given)
         self._visit_target(node.target, info)
 
     def _fits_field(self, node: ast.FieldAssign, kind: Type) -> bool:
-        if isinstance(node.value, ast.Call) and isinstance(kind, Aggregate) and kind.kind in FIELD_KINDS:
-            return True
-        wanted = ", ".join(f"{name}()" for name in FIELD_KINDS)
-        hint = f"a record that is written at once: {node.target.span.text} = ({node.field} = …)"
-        self.error(node.value, f"a field of a map's entry takes {wanted}, not {kind}", hint)
-        return False
+        if isinstance(kind, Aggregate):
+            if isinstance(node.value, ast.Call) and kind.kind in FIELD_KINDS:
+                return True
+            wanted = listed(f"{name}()" for name in FIELD_KINDS)
+            message = f"a field of a map's entry takes a plain value, {wanted}, not {kind.kind}()"
+            self.error(node.value, message, f"keep it in a map of its own: @name[key] = {kind.kind}(…)")
+            return False
+        if not storable(kind):
+            self.error(node.value, f"a field of a map's entry cannot hold a value of type {kind}")
+            return False
+        return not self._too_large(node.value, kind)
 
-    def _grow_field(self, node: ast.FieldAssign, info: MapInfo, kind: Aggregate) -> None:
+    def _grow_field(self, node: ast.FieldAssign, info: MapInfo, kind: Type) -> None:
+        """The record grows by a field, or the field grows; see `_record_of` for what mixes."""
         old = info.value
         if old is None:
             self._grow(info, Record((node.field,), (kind,)))
             return
-        if not isinstance(old, Record) or not aggregates(old):
+        if not isinstance(old, Record):
             self.error(node, MISMATCH.format(info.name, f"record {{ .{node.field} }}", "map", old))
             return
         if node.field not in old.names:
-            self._grow(info, Record((*old.names, node.field), (*old.elements, kind)))
+            self._grow(info, _record_of((*old.names, node.field), (*old.elements, kind)))
             return
         place = old.names.index(node.field)
-        merged = promote(old.elements[place], kind)
+        before = old.elements[place]
+        merged = promote(before, Last(kind) if isinstance(before, Last) else kind)
         if merged is None:
             name = f"{info.name}.{node.field}"
-            self.error(node, MISMATCH.format(name, kind, "field", old.elements[place]))
-        elif merged is not old.elements[place]:
+            self.error(node, MISMATCH.format(name, kind, "field", before))
+        elif merged is not before:
             elements = (*old.elements[:place], merged, *old.elements[place + 1 :])
-            self._grow(info, Record(old.names, elements))
+            self._grow(info, _record_of(old.names, elements))
 
     def _note(self, target: ast.Variable, info: VariableInfo) -> None:
         info.used = True
@@ -294,11 +309,30 @@ class Statements(Flow):
         if info.declared:
             # `let $x: uint8 = 1; $x += 1` is meant: it wraps as the type says.
             if info.type is not None and promote(info.type, result) is None:
-                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+                self.error(node, MISMATCH.format(_plain(info.name), result, "variable", info.type))
         else:
             merged = promote(info.type, result) if info.type is not None else result
             if merged is None:
-                self.error(node, MISMATCH.format(info.name, result, "variable", info.type))
+                self.error(node, MISMATCH.format(_plain(info.name), result, "variable", info.type))
             else:
                 self._grow(info, merged)
         self._note(target, info)
+
+
+def _record_of(names: tuple[str, ...], elements: tuple[Type, ...]) -> Record:
+    """A map's record. Beside an aggregation, which each CPU keeps for itself, a plain field is kept by each
+    CPU too, with the time at which it was written: the last one counts."""
+    if any(isinstance(item, Aggregate) for item in elements):
+        elements = tuple(item if isinstance(item, Aggregate | Last) else Last(item) for item in elements)
+    return Record(names, elements)
+
+
+def _converts(declared: Type, value: Type) -> bool:
+    """Whether a function takes the value for an integer of the declared type, whatever its sign."""
+    wanted, given = as_int(declared), as_int(value)
+    return wanted is not None and given is not None and given.bits <= wanted.bits
+
+
+def _plain(name: str) -> str:
+    """A variable's name as the script has it: those of an expansion are numbered."""
+    return name.partition("·")[0]

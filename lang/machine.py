@@ -6,9 +6,9 @@ Every answer is a plain value; a missing thing is None or an empty tuple, never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from lang.records import dataclass, replace
 from lang.types import Enum, Struct, Type
 
 
@@ -43,6 +43,7 @@ class Function:
     module: str
     parameters: tuple[Parameter, ...]
     result: Type
+    variadic: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class Machine(Protocol):
 
     def supports(self, feature: str) -> Support:
         """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock tai_clock
-        probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run."""
+        probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run
+        perf_link map_batch."""
 
     def tracepoints(self, category: str, name: str) -> tuple[tuple[str, str], ...]:
         """(category, name) of the tracepoints that two `*` patterns match, sorted."""

@@ -8,12 +8,12 @@ use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 from lang import ast
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.inline import inline_body
+from lang.records import fields, replace
 from lang.source import Span
 
 MAX_EXPANSIONS = 10_000
@@ -38,6 +38,7 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
         options=first.options + second.options,
+        exclusions=first.exclusions + second.exclusions,
         functions=first.functions + second.functions,
     )
 
@@ -162,12 +163,12 @@ class _Expander:
         statements: list[ast.Statement] = []
         for parameter, given in zip(function.parameters, node.arguments, strict=True):
             variable, kind = self.node(parameter.variable, inner), self.node(parameter.type, inner)
-            statements.append(ast.Let(given.span, variable, kind, self.node(given, frame)))
+            statements.append(ast.Let(given.span, variable, kind, self.node(given, frame), True))
         block = self._rebuilt(body, inner)
         if function.result is None:
             return ast.Block(node.span, (*statements, *block.statements))
         name, kind = "$result" + inner.suffix, self.node(function.result, inner)
-        statements.append(ast.Let(block.span, ast.Variable(node.span, name), kind, block))
+        statements.append(ast.Let(block.span, ast.Variable(node.span, name), kind, block, True))
         statements.append(ast.Evaluate(node.span, ast.Variable(node.span, name)))
         return ast.Block(node.span, tuple(statements), True)
 

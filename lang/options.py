@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from lang import ast
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
 from lang.literals import DURATIONS, parse_integer
-from lang.types import BOOL, UINT64, Int, Str, Type
+from lang.records import dataclass, field
+from lang.types import BOOL, INT64, UINT64, Int, Str, Type
 
 _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)}
-KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size")
+# what the running system knows by name → the number that means none
+SYSTEM_KINDS = {"pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0}
+KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", *SYSTEM_KINDS)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
@@ -40,21 +42,51 @@ def option_type(option: ast.Option, value: Constant) -> Type:
         return Str(len(value.encode("utf-8", "surrogateescape")) + 1)
     if option.kind == "bool":
         return BOOL
+    if option.kind in SYSTEM_KINDS:
+        return INT64
     return _INTEGERS.get(option.kind, UINT64)
 
 
-def option_value(option: ast.Option, text: str) -> Constant:
-    """The value that a text has for an option. Raises ValueError with what was expected."""
-    return _READERS[option.kind](option, text)
+Resolve = Callable[[str, str], int]
+
+
+def no_system(kind: str, text: str) -> int:
+    """Resolve nothing: where no system can be asked."""
+    raise ValueError(f"no {kind} can be looked up here")
+
+
+def option_value(option: ast.Option, text: str, resolve: Resolve = no_system) -> Constant:
+    """The value that a text has for an option. Raises ValueError with what was expected.
+
+    `resolve(kind, text)` finds the number of a process, user, disk, cgroup or signal, or raises ValueError.
+    """
+    if option.kind in SYSTEM_KINDS:
+        return resolve(option.kind, text)
+    value = _READERS[option.kind](option, text)
+    if option.bounds is not None and isinstance(value, int):
+        _check_bounds(text, value, *option.bounds)
+    return value
+
+
+def _check_bounds(text: str, value: int, low: int, high: int | None) -> None:
+    if value < low:
+        raise ValueError(f"{text} is too small: at least {low}")
+    if high is not None and value > high:
+        raise ValueError(f"{text} is too large: at most {high}")
 
 
 def default_value(option: ast.Option) -> Constant:
-    """The value of an option that was not given; without a default 0, false, "" or an enum's first."""
+    """The value of an option that was not given; without a default 0, false, "" or an enum's first.
+
+    It may lie outside the option's bounds: then it is what nobody can give.
+    """
+    if option.kind in SYSTEM_KINDS:
+        return SYSTEM_KINDS[option.kind]
     if option.default is not None:
-        return option_value(option, option.default)
+        return _READERS[option.kind](option, option.default)
     if option.kind == "enum":
         return option.choices[0]
-    return option_value(option, _NOTHING.get(option.kind, "0"))
+    return _READERS[option.kind](option, _NOTHING.get(option.kind, "0"))
 
 
 def required(option: ast.Option) -> bool:
@@ -138,7 +170,9 @@ _READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
 # ---- Checking
 
 
-def check_options(options: tuple[ast.Option, ...], found: Diagnostics) -> None:
+def check_options(
+    options: tuple[ast.Option, ...], exclusions: tuple[ast.Exclusion, ...], found: Diagnostics
+) -> None:
     """Report what is wrong with the declarations."""
     names: set[str] = set()
     flags: set[str] = set()
@@ -148,6 +182,11 @@ def check_options(options: tuple[ast.Option, ...], found: Diagnostics) -> None:
             found.error(option.span, f"unknown type of an option: '{option.kind}'", *hints)
         elif option.kind == "enum" and not option.choices:
             found.error(option.span, "an enum lists its strings", 'enum("us", "ms")')
+        elif option.kind in SYSTEM_KINDS and option.default is not None:
+            hint = f"without one it is {SYSTEM_KINDS[option.kind]}"
+            found.error(option.default_span, f"an option of the type {option.kind} has no default", hint)
+        elif option.bounds is not None and option.kind not in _INTEGERS:
+            found.error(option.span, "only an integer option has bounds", "option n: uint32(1..100)")
         else:
             _check_default(option, found)
         if option.name in names:
@@ -155,6 +194,10 @@ def check_options(options: tuple[ast.Option, ...], found: Diagnostics) -> None:
         _check_flags(option, flags, found)
         names.add(option.name)
         flags.update(option.flags)
+    for exclusion in exclusions:
+        for name in exclusion.names:
+            if name not in names:
+                found.error(exclusion.span, f"the script has no option '{name}'", *nearest(name, names))
 
 
 def _check_default(option: ast.Option, found: Diagnostics) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from lang.diagnostics import Diagnostics, nearest
+from lang.records import dataclass, field
 from lang.source import Source, Span
 
 PREDEFINED = {"BPFTRACE_HAVE_BTF": "1"}

@@ -7,8 +7,9 @@ not match the rule is literal text, so `100%` needs no second percent sign.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from lang.records import dataclass
 
 ConversionKind = Literal["int", "char", "pointer", "str", "buffer", "gfp", "unsupported"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from lang import ast
 from lang.checked import Target
@@ -15,7 +14,6 @@ from lang.expand import (
     PERF_SOFTWARE,
     SOFTWARE_EVENTS,
     Expansion,
-    function,
     perf_event,
     raw_tracepoint,
     special,
@@ -24,8 +22,10 @@ from lang.expand import (
     user,
 )  # fmt: skip
 from lang.expand_events import REFUSED, self_signal, watchpoint
+from lang.expand_function import function
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
+from lang.records import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,7 @@ def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
         return expansion.error(f"unknown probe kind '{provider}'", *hints, span=point.provider_span)
     expansion.syntax = kind.syntax
     targets = kind.expand(expansion)
-    if len(targets) > expansion.settings.max_probes:
-        limit = expansion.settings.max_probes
-        return expansion.error(
-            f"{len(targets)} probes match, the limit is {limit}",
-            f"narrow the pattern, or raise the limit: config = {{ max_probes = {len(targets)} }}",
-        )
-    return targets
+    return [] if expansion.too_many(len(targets)) else targets
 
 
 def _substitute(text: str, expansion: Expansion) -> str:
@@ -144,19 +138,19 @@ KINDS = (
         "a static event with its raw arguments", args=True, numbered=True,
     ),
     Kind(
-        "kprobe", ("k",), "kprobe:[MODULE:]FUNCTION[+OFFSET]", "kprobe", function("kprobe", "kprobe"),
+        "kprobe", ("k",), "kprobe:[MODULE:]FUNCTION[+OFFSET]", "kprobe", function("kprobe"),
         "entry of a kernel function", args=True, numbered=True, registers=True, func=True,
     ),
     Kind(
-        "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe", "kprobe"),
+        "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe"),
         "return of a kernel function", args=True, numbered=True, retval=True, registers=True, entry="kprobe",
     ),
     Kind(
-        "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry", "fentry"),
+        "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry"),
         "entry of a kernel function, by trampoline", args=True,
     ),
     Kind(
-        "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit", "fentry"),
+        "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit"),
         "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
     ),
     Kind(
@@ -196,4 +190,11 @@ KINDS = (
         "memory that is written, read or executed",
     ),
 )  # fmt: skip
+
+
+def mechanism(target: Target) -> str:
+    """The kind of program that serves a target: its kind's own, or what the resolution chose."""
+    return target.mechanism or BY_NAME[target.kind].program
+
+
 BY_NAME = {name: kind for kind in KINDS for name in (kind.name, *kind.aliases)}

@@ -6,12 +6,12 @@ Names and defaults are bpftrace's; `BPFTRACE_<NAME>` and `EBT_<NAME>` in the env
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from lang import ast
 from lang.diagnostics import Diagnostics, nearest
 from lang.literals import parse_integer
+from lang.records import dataclass, fields, replace
 
 RENAMED = {
     "strlen": "max_strlen", "map_keys_max": "max_map_keys", "cat_bytes_max": "max_cat_bytes",

@@ -7,7 +7,6 @@ gives the call's type: None while an argument's type is not known yet, or after 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from lang import ast
@@ -16,6 +15,7 @@ from lang.checked import MapInfo
 from lang.convert import as_int
 from lang.fold import Constant
 from lang.probes import Kind
+from lang.records import dataclass
 from lang.source import Span
 from lang.types import Pointer, Type
 

@@ -10,6 +10,8 @@ from lark.tree import Meta
 from lang import ast
 from lang.source import Span
 
+_Bounds = tuple[int, int | None]
+
 
 class Additions:
     """The part of the parser's builder for ebt's own root items."""
@@ -24,6 +26,9 @@ class Additions:
         raise NotImplementedError
 
     def _string(self, span: Span, text: str) -> str:
+        raise NotImplementedError
+
+    def _integer(self, span: Span, text: str) -> int:
         raise NotImplementedError
 
     # ---- Imports and functions
@@ -45,7 +50,7 @@ class Additions:
     # ---- Options
 
     def option(self, meta: Meta, items: list[Any]) -> ast.Option:
-        name, (kind, choices), *rest = items
+        name, (kind, choices, bounds), *rest = items
         default, default_span = None, self.token_span(name)
         if rest and isinstance(rest[0], tuple):
             default, default_span = rest.pop(0)
@@ -59,14 +64,20 @@ class Additions:
         description = texts[0] if texts else ""
         place = places[0] if places else ""
         return ast.Option(
-            self.span(meta), str(name), kind, choices, default, default_span, flags, place, description
-        )
+            self.span(meta), str(name), kind, choices, default, default_span,
+            flags, place, description, bounds,
+        )  # fmt: skip
 
-    def option_type(self, meta: Meta, items: list[Token]) -> tuple[str, tuple[str, ...]]:
+    def exclusion(self, meta: Meta, items: list[Token]) -> ast.Exclusion:
+        return ast.Exclusion(self.span(meta), tuple(str(item) for item in items if item.type == "NAME"))
+
+    def option_type(self, meta: Meta, items: list[Token]) -> tuple[str, tuple[str, ...], _Bounds | None]:
         choices = [self._string(self.token_span(token), token) for token in items if token.type == "STRING"]
         if len(set(choices)) < len(choices):
             self.fail(self.span(meta), "an enum's strings must differ")
-        return str(items[0]), tuple(choices)
+        numbers = [self._integer(self.token_span(token), token) for token in items if token.type == "INTEGER"]
+        bounds = (numbers[0], numbers[1] if len(numbers) > 1 else None) if numbers else None
+        return str(items[0]), tuple(choices), bounds
 
     def option_default(self, meta: Meta, items: list[Token]) -> tuple[str, Span]:
         last = items[-1]

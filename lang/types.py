@@ -6,8 +6,9 @@ Sizes are bytes. Types are plain frozen data: they compare by value and go to JS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+from lang.records import dataclass, field, fields, is_dataclass
 
 Space = Literal["kernel", "user", "none"]
 AggregateKind = Literal["count", "sum", "min", "max", "avg", "stats", "hist", "lhist", "tseries"]
@@ -189,6 +190,16 @@ class Aggregate:
         return f"{unsigned}{self.kind}_t"
 
 
+@dataclass(frozen=True)
+class Last:
+    """A plain field of a record that is kept for each CPU: {u64 when it was written; the value}."""
+
+    of: Type
+
+    def __str__(self) -> str:
+        return str(self.of)
+
+
 Type = (
     Void
     | Int
@@ -207,6 +218,7 @@ Type = (
     | Timestamp
     | Formatted
     | Aggregate
+    | Last
 )
 
 VOID = Void()
@@ -274,6 +286,8 @@ def _measure(kind: Type) -> tuple[int, int]:
             return _measure(of)
         case Aggregate(name):
             return (16 if name in ("min", "max", "avg", "stats") else 8), 8
+        case Last(of):
+            return 8 + -(-_measure(of)[0] // 8) * 8, 8
         case Void():
             return 0, 1
     raise TypeError(f"type without a layout: {kind!r}")
@@ -299,6 +313,7 @@ _BY_NAME: dict[str, Any] = {
         Timestamp,
         Formatted,
         Aggregate,
+        Last,
     )
 }
 

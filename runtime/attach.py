@@ -6,9 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 from codegen.plan import Attach, ProgramKind
 from kernel.bpfcall import MULTI_RETURN, BpfError, kprobe_multi_link, online_cpus, raw_tracepoint_open
@@ -21,6 +19,7 @@ from kernel.perfcall import (
     perf_link,
 )
 from kernel.privilege import not_permitted
+from lang.records import dataclass, field
 
 _PMU = "/sys/bus/event_source/devices"
 # What one function of a list may be refused for: unknown by that name, ambiguous, not to be patched.
@@ -66,7 +65,7 @@ class Attacher:
     `links` says to use a BPF link for a perf event where the kernel has it (b89fbfbb854c, in v5.15).
     """
 
-    def __init__(self, tracefs: Path | None, links: bool = True) -> None:
+    def __init__(self, tracefs: str | os.PathLike[str] | None, links: bool = True) -> None:
         self._tracefs = tracefs
         self._links = links
 
@@ -129,7 +128,7 @@ class Attacher:
                 self._bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
             case "uprobe" | "uretprobe":
                 returns, counter = kind == "uretprobe", point.semaphore
-                event = _open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
+                event = open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
                 self._bind(attached, event, prog_fd)
             case "perf_event" if point.perf_type == PERF_BREAKPOINT:
                 _watch(attached, prog_fd)
@@ -198,15 +197,18 @@ def _pmu_type(name: str) -> int:
 def _open_kprobe(at_return: bool, point: Attach) -> int:
     """A kprobe by function name; in a module also as `module:function`, which tells two of one name apart."""
     try:
-        return _open_probe("kprobe", at_return, point.name, point.offset, 0)
+        return open_probe("kprobe", at_return, point.name, point.offset, 0)
     except BpfError as error:
         if error.errno not in (errno.ENOENT, errno.EADDRNOTAVAIL) or point.module in ("", "vmlinux"):
             raise
-    return _open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
+    return open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
 
 
-def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
-    """`counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset."""
+def open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
+    """The event of a probe at a place in a function or a file.
+
+    `counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset.
+    """
     config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(

@@ -15,10 +15,9 @@ import signal
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, NoReturn
 
+from lang.records import dataclass
 from runtime import helpersheader, libbcc
 from runtime.kerneltree import kernel_tree
 from runtime.object import Code, Object
@@ -332,16 +331,3 @@ def _read_all(fd: int) -> bytes:
     while part := os.read(fd, 1 << 16):
         parts.append(part)
     return b"".join(parts)
-
-
-# --- symbols ----------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _symbols_of(pid: int) -> libbcc.SymbolCache:
-    return libbcc.SymbolCache(pid)
-
-
-def user_symbol(pid: int, address: int) -> tuple[str, int, str] | None:
-    """(name, offset, module) of an address in a process that still runs, or None."""
-    return _symbols_of(pid).resolve(address)

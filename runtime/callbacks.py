@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from lang.records import dataclass
 from runtime.object import Code, Object
 
 CallbackKind = Literal["each", "loop"]

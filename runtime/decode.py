@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from lang.records import dataclass, field
 
 MARK = "\0"  # in a fragment: the next unpacked variable
 RECORD_HEADER = 8

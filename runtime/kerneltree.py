@@ -106,7 +106,7 @@ def kernel_tree(arch: str, pt_regs: str = "") -> Path:
     if folder is None:
         return _scratch_tree(arch, pt_regs)
     name = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=8).hexdigest()
-    target = folder / f"tree-{arch}-{name}"
+    target = Path(folder) / f"tree-{arch}-{name}"
     if _holds(target, files):
         return target
     try:

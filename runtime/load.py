@@ -8,9 +8,9 @@ import re
 import resource
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Literal, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
@@ -25,16 +25,18 @@ from kernel.bpfcall import (
     prog_load,
     prog_test_run,
 )  # fmt: skip
+from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
-from kernel.tracefs import find_tracefs
-from kernel.typetable import TypeTable
 from lang.diagnostics import CompilerBug
-from lang.machine import Support
+from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
+from runtime.atwill import run_by_uprobe
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
-from runtime.refusal import explain, position
+
+if TYPE_CHECKING:
+    from kernel.typetable import TypeTable
 
 _KINDS: dict[ProgramKind, str] = {
     "tracepoint": "tracepoint", "raw_tracepoint": "raw_tracepoint", "special": "raw_tracepoint",
@@ -58,23 +60,21 @@ class LoadError(Exception):
         self.place = place
 
 
-class Target(Protocol):
-    """What load() needs of the machine: what it can do, and for fentry and fexit its BTF."""
+class HasTypes(Protocol):
+    """What load() needs of the machine, for fentry and fexit: the running kernel's BTF."""
 
     @property
     def types(self) -> TypeTable: ...
 
-    def supports(self, feature: str) -> Support: ...
 
-
-def load(plan: Plan, obj: Object, machine: Target | None = None, c_text: str = "") -> Loaded:
+def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str = "") -> Loaded:
     """Create the maps and load the programs of a plan; nothing is attached yet.
 
     `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
     Raises LoadError, with nothing left in the kernel.
     """
     _raise_limits()
-    loaded = Loaded(plan, machine is None or machine.supports("perf_link").works)
+    loaded = Loaded(plan)
     try:
         for item in plan.maps:
             loaded.maps[item.name] = _create(item, obj, plan)
@@ -89,14 +89,13 @@ def load(plan: Plan, obj: Object, machine: Target | None = None, c_text: str = "
 class Loaded:
     """A plan in the kernel. As a context manager it detaches and closes everything at the end."""
 
-    def __init__(self, plan: Plan, links: bool = True) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.maps: dict[str, int] = {}
         self.programs: list[tuple[Program, list[int]]] = []  # one descriptor, or one for each attach point
         self.refused: dict[tuple[str, int], LoadError] = {}  # points that a program could not be loaded for
         self.singles: dict[str, Callable[[], int]] = {}  # load a program of many points for one at a time
         self.attached: list[Attached] = []
-        self._links = links
 
     def __enter__(self) -> Loaded:
         return self
@@ -114,7 +113,7 @@ class Loaded:
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
         refusal detaches what was attached and raises AttachError.
         """
-        attacher = Attacher(find_tracefs(), self._links)
+        attacher = Attacher(tracefs_place(), "perf_link" not in self.plan.settings.without)
         count = 0
         without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
@@ -174,7 +173,8 @@ class Loaded:
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:
                 try:
-                    prog_test_run(descriptors[0])
+                    run = run_by_uprobe if "test_run" in self.plan.settings.without else prog_test_run
+                    run(descriptors[0])
                 except BpfError as error:
                     what = "this kernel cannot run a program at will (BPF_PROG_TEST_RUN, Linux 5.10)"
                     raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error
@@ -236,7 +236,7 @@ def _map_reason(number: int, item: Map) -> str:
 
 
 def _load_program(
-    program: Program, obj: Object, plan: Plan, loaded: Loaded, machine: Target | None, c_text: str
+    program: Program, obj: Object, plan: Plan, loaded: Loaded, machine: HasTypes | None, c_text: str
 ) -> tuple[Program, list[int]]:
     code = obj.program(program.name)
     if code is None:
@@ -283,10 +283,12 @@ def _close(descriptors: list[int]) -> None:
 
 def _load_code(
     program: Program, code: Code, linked: Linked, point: Attach, plan: Plan, obj: Object,
-    machine: Target | None, c_text: str,
+    machine: HasTypes | None, c_text: str,
 ) -> int:  # fmt: skip
     """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
-    expected, btf_id, owner = 0, 0, None
+    expected, btf_id, owner, kind = 0, 0, None, _KINDS[program.kind]
+    if program.kind == "special" and "test_run" in plan.settings.without:
+        kind = _KINDS["uprobe"]
     btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
         if program.many:
@@ -295,22 +297,23 @@ def _load_code(
             expected = ATTACH_FENTRY if program.kind == "fentry" else ATTACH_FEXIT
             btf_id, owner = _function(point, machine)
         return prog_load(
-            _KINDS[program.kind], linked.insns, plan.settings.license, program.name,
+            kind, linked.insns, plan.settings.license, program.name,
             expected_attach_type=expected, attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
             btf=btf, function_info=info,
         )  # fmt: skip
     except BpfError as error:
         number = error.errno or errno.EIO
         silent = number in (errno.EPERM, errno.EACCES) and not error.log.strip()
-        reason = not_permitted() if silent else explain(number, error.log)
-        place = position(error.log, code, c_text, obj.map_names) or point.place
+        refusal = import_module("runtime.refusal")  # only a refused program needs it
+        reason = not_permitted() if silent else refusal.explain(number, error.log)
+        place = refusal.position(error.log, code, c_text, obj.map_names) or point.place
         raise LoadError(f"the kernel refused {point.label}: {reason}", number, error.log, place) from error
     finally:
         if owner is not None:
             os.close(owner)
 
 
-def _function(point: Attach, machine: Target | None) -> tuple[int, int | None]:
+def _function(point: Attach, machine: HasTypes | None) -> tuple[int, int | None]:
     """(BTF id, descriptor of the module's BTF or None for the core) of the function to attach to."""
     core = point.module in ("", "vmlinux")
     holder = None

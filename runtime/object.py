@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+
+from lang.records import dataclass
 
 _MAGIC = b"ebto\1"
 _LD_IMM64 = 0x18
@@ -51,7 +52,7 @@ class Object:
         """The object for a file; `from_bytes` gives it back."""
         head = {
             "programs": [[code.name, len(code.insns), code.references] for code in self.programs],
-            "maps": [asdict(spec) for spec in self.maps],
+            "maps": [vars(spec) for spec in self.maps],
             "map_names": self.map_names,
         }
         text = json.dumps(head, separators=(",", ":")).encode()

@@ -27,6 +27,7 @@ from runtime.perfring import PerfRing
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
 from runtime.text import Writer
+from runtime.unbatched import Unbatched
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
 
@@ -62,7 +63,7 @@ def run(
     kernel_symbol: Callable[[int], Found],
     user_symbol: Callable[[int, int], Found],
     struct_fields: Mapping[int, Sequence[Field]] | None = None,
-    access: Access = bpfcall,
+    access: Access | None = None,
     cpus: int | None = None,
 ) -> int:
     """Run the plan to its end; the exit code.
@@ -72,6 +73,8 @@ def run(
     programs are detached on every way out, also by an exception.
     """
     cpus = cpus or bpfcall.possible_cpus()
+    if access is None:
+        access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     try:
         with Stops() as stops:

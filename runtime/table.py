@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from codegen.plan import Event, Map
 from lang.convert import aggregates, castable
-from lang.types import Aggregate, Record, Tuple, Type, offsets, size_of
+from lang.records import dataclass
+from lang.types import Aggregate, Last, Record, Tuple, Type, offsets, size_of
 from runtime.decode import compile_rows
 from runtime.jsonl import quote
 from runtime.order import key_order, unpack, wrapped
@@ -102,6 +102,9 @@ class _Maker:
     def _field(self, kind: Type, raws: Sequence[bytes]) -> _Column:
         if isinstance(kind, Aggregate):
             return self._numbers([_reduced_number(kind, raw) for raw in raws])
+        if isinstance(kind, Last):
+            size = size_of(kind.of)
+            return self._field(kind.of, [raw[8 : 8 + size] for raw in raws])
         order = key_order(kind, size_of(kind), raws)
         right = is_number(kind)
         return _Column(self._texts(kind, raws), right, order[::-1] if right else order)
@@ -128,7 +131,7 @@ def reduce_records(kind: Record, raws: Sequence[bytes], slots: int) -> list[byte
     places, size = offsets(kind.elements)
     columns = []
     for item, place in zip(kind.elements, places, strict=True):
-        assert isinstance(item, Aggregate)
+        assert isinstance(item, Aggregate | Last)
         length = size_of(item)
         parts = [
             b"".join(raw[slot * size + place : slot * size + place + length] for slot in range(slots))
@@ -138,7 +141,9 @@ def reduce_records(kind: Record, raws: Sequence[bytes], slots: int) -> list[byte
     return [b"".join(row) for row in zip(*columns, strict=True)]
 
 
-def _reduce(kind: Aggregate, parts: Sequence[bytes], slots: int) -> list[bytes]:
+def _reduce(kind: Aggregate | Last, parts: Sequence[bytes], slots: int) -> list[bytes]:
+    if isinstance(kind, Last):
+        return [_latest(part, size_of(kind)) for part in parts]
     code = int_code(64, kind.signed)
     match kind.kind:
         case "count" | "sum":
@@ -152,6 +157,12 @@ def _reduce(kind: Aggregate, parts: Sequence[bytes], slots: int) -> list[bytes]:
     counts = wrapped([count for count, _ in pairs], False)
     totals = wrapped([total for _, total in pairs], kind.signed)
     return [_bytes(n) + _bytes(total, kind.signed) for n, total in zip(counts, totals, strict=True)]
+
+
+def _latest(part: bytes, size: int) -> bytes:
+    """Of each CPU's {u64 when; value} the one that was written last."""
+    copies = [part[at : at + size] for at in range(0, len(part), size)]
+    return max(copies, key=lambda copy: int.from_bytes(copy[:8], "little"))
 
 
 def _bytes(value: int, signed: bool = False) -> bytes:

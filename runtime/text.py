@@ -10,10 +10,10 @@ import os
 import select
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from codegen.plan import Place
+from lang.records import dataclass
 
 Buffering = Literal["auto", "line", "full", "none"]
 DumpType = Literal["map", "hist", "stats"]

@@ -45,10 +45,36 @@ _SETS: dict[str, tuple[dict[int, str], str]] = {
     "clone": (_CLONE, "0x0"),
     "access": ({4: "R_OK", 2: "W_OK", 1: "X_OK"}, "F_OK"),
 }
+# include/linux/blk_types.h: the operation in the low 8 bits, enum req_flag_bits above
+_REQUEST_OPS = {0: "Read", 1: "Write", 2: "Flush", 3: "Discard", 5: "SecureErase", 9: "WriteZeros"}
+_REQUEST = {
+    21: "NoWait", 20: "Background", 19: "ReadAhead", 18: "PreFlush", 17: "FUA", 16: "Integrity", 15: "Idle",
+    14: "NoMerge", 13: "Priority", 12: "Metadata", 11: "Sync",
+}  # fmt: skip
+_RWBS_OPS = {0: "R", 1: "W", 2: "F", 3: "D", 5: "DE", 9: "WZ"}
+_RWBS = {17: "F", 19: "A", 11: "S", 12: "M"}
+
+
+def request_flags(flags: int) -> str:
+    """A block request's `cmd_flags` as biolatency writes them: `Sync-Write`, `ReadAhead-Read`."""
+    operation = flags & 0xFF
+    names = [name for bit, name in _REQUEST.items() if flags >> bit & 1]
+    return "-".join([*names, _REQUEST_OPS.get(operation, f"Operation{operation}")])
+
+
+def request_letters(flags: int) -> str:
+    """A block request's `cmd_flags` as the kernel's blk_fill_rwbs() writes them: `R`, `WS`, `FWFS`."""
+    letters = [letter for bit, letter in _RWBS.items() if flags >> bit & 1]
+    return "F" * (flags >> 18 & 1) + _RWBS_OPS.get(flags & 0xFF, "N") + "".join(letters)
+
+
+_SPELLED = {"request": request_flags, "rwbs": request_letters}
 
 
 def flag_names(name: str) -> Callable[[int], str]:
     """Number → the names of its bits; bits that have none together, in hexadecimal."""
+    if name in _SPELLED:
+        return _SPELLED[name]
     names, nothing = _SETS[name]
     widest_first = sorted(names.items(), key=lambda item: (-item[0].bit_count(), item[0]))
 

@@ -17,6 +17,7 @@ from lang.types import (
     Formatted,
     Inet,
     Int,
+    Last,
     Pointer,
     Record,
     Stack,
@@ -175,6 +176,9 @@ class Values:
                 return self._aggregate(kind, style)
             case Void():
                 return Cell("", "null")
+            case Last(of):
+                inner = self.cell(of, style)
+                return Cell(f"8x{inner.code}{size_of(kind) - 8 - size_of(of)}x", inner.fragment)
         return self._resolved(kind, style)
 
     def opaque(self, size: int, make: Callable[[bytes], str], *, cached: bool = True) -> Cell:

@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lang.records import dataclass
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_LAB = os.environ.get("EBT_LAB") == "1"
@@ -116,9 +117,12 @@ class Ebt:
 
 @pytest.fixture(scope="session")
 def ebt() -> Ebt:
-    """Give the installed command, or the module where scripts/setup has not run."""
+    """Give the installed command; where it is another checkout's, or not there, this checkout's main()."""
     installed = ROOT / ".venv/bin/ebt"
-    return Ebt([str(installed)] if os.access(installed, os.X_OK) else [sys.executable, "-m", "ebt"])
+    if os.access(installed, os.X_OK) and not installed.parent.parent.is_symlink():
+        return Ebt([str(installed)])
+    code = f"import sys; sys.path[0] = {str(ROOT)!r}; from ebt.cli import main; sys.exit(main())"
+    return Ebt([sys.executable, "-c", code])
 
 
 @pytest.fixture(scope="session")

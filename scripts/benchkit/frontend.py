@@ -20,7 +20,7 @@ def main(name: str, rounds: int) -> None:
     from codegen.emit import emit
     from codegen.lower import lower
     from kernel.live import LiveMachine
-    from kernel.tracefs import private_tracefs
+    from kernel.mounts import private_tracefs
     from lang.check import check
     from lang.parser import parse
     from lang.source import Source

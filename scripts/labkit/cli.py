@@ -22,7 +22,7 @@ NO_GUEST = 124
 _EPILOG = """\
 The guest's root is this machine's, read-only under an overlay: the same python3, the same checkout. Nothing
 that a command changes outlives the guest, except what it leaves in $EBT_LAB_OUT. Also set are EBT_LAB=1,
-EBT_LAB_KERNEL (6.1) and EBT_LAB_DISK, an empty scratch disk of 1 GiB.
+EBT_LAB_KERNEL (6.1), EBT_LAB_DISK, an empty scratch disk of 1 GiB, and EBT_LAB_DISKS, four more.
 Exit status: the command's own; 125 where the guest was lost, 124 where the lab could not make one.
 
 Kernels are kept in ${XDG_CACHE_HOME:-~/.cache}/ebt-lab; 'fetch' replaces them by their successors.

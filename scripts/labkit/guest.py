@@ -23,7 +23,8 @@ from labkit.qemu import Machine, command_line
 
 Sink = Callable[[bytes], None]
 
-DISK_BYTES = 1 << 30
+DISK_BYTES = 1 << 30  # sparse: a disk takes what is written
+DISKS = 5
 # An idle machine takes 4 s to the first word; a crowded one may take many times that.
 BOOT_SECONDS = 300
 TAIL_LINES = 40
@@ -131,6 +132,7 @@ def run(plan: Plan, sinks: Mapping[str, Sink], source: int | None = None) -> int
 def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Machine:
     """Write the files that a boot needs into the run's directory."""
     own = {"EBT_LAB": "1", "EBT_LAB_KERNEL": plan.kernel, "EBT_LAB_DISK": "/dev/vda",
+           "EBT_LAB_DISKS": " ".join(f"/dev/vd{letter}" for letter in "bcdefghi"[: DISKS - 1]),
            "EBT_LAB_OUT": "/run/ebt-lab/out"}
     job = replace(plan.job, env={**plan.job.env, **own})
     modules = module_files(plan.entry.modules)
@@ -139,12 +141,13 @@ def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Ma
     archive.write_bytes(initramfs(host.program("busybox"), modules, settings, job_script(job)))
     out = plan.out or place / "out"
     out.mkdir(parents=True, exist_ok=True)
-    disk = place / "disk"
-    with disk.open("wb") as file:
-        file.truncate(DISK_BYTES)
+    disks = [place / f"disk{number}" for number in range(DISKS)]
+    for disk in disks:
+        with disk.open("wb") as file:
+            file.truncate(DISK_BYTES)
     shares = {"root": Path("/"), "kernel": plan.entry.path, "out": out.resolve()}
     console = plan.console or place / "console.log"
-    return Machine(plan.entry.vmlinuz, archive, shares, disk, console, ports, plan.memory)
+    return Machine(plan.entry.vmlinuz, archive, shares, disks, console, ports, plan.memory)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# kmod is for both sides: depmod here, and modprobe in the guest, whose root is this machine's.
-PACKAGES = ("qemu-system-x86", "busybox-static", "kmod")
+# kmod is for both sides: depmod here, and modprobe in the guest, whose root is this machine's. The
+# makers of file systems are for the guest alone.
+PACKAGES = ("qemu-system-x86", "busybox-static", "kmod", "e2fsprogs", "xfsprogs", "btrfs-progs", "f2fs-tools")
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -1,6 +1,6 @@
 """What a guest has → the command line of QEMU. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ class Machine:
     initramfs: Path
     # 9p mount tag → directory of this machine; only "out" may be written.
     shares: Mapping[str, Path]
-    disk: Path
+    # the first has the serial ebt-lab, the others ebt-lab-1 …
+    disks: Sequence[Path]
     console: Path
     # Name of a virtio-serial port → descriptor of a socket that QEMU inherits; "terminal" is a console.
     ports: Mapping[str, int]
@@ -37,9 +38,12 @@ def command_line(qemu: Path, machine: Machine) -> list[str]:
         # remap: files of several file systems under one share must not end up with one inode number.
         options = f"path={_escaped(directory)},mount_tag={tag},security_model=none,multidevs=remap"
         words += ["-virtfs", f"local,{options}" + ("" if tag == "out" else ",readonly=on")]
-    disk = f"file={_escaped(machine.disk)},format=raw,cache=unsafe,discard=unmap"
-    words += ["-drive", f"if=none,id=disk,{disk}"]
-    words += ["-device", "virtio-blk-pci,drive=disk,serial=ebt-lab", "-device", "virtio-serial-pci"]
+    for number, disk in enumerate(machine.disks):
+        file = f"file={_escaped(disk)},format=raw,cache=unsafe,discard=unmap"
+        serial = f"ebt-lab-{number}" if number else "ebt-lab"
+        words += ["-drive", f"if=none,id=disk{number},{file}"]
+        words += ["-device", f"virtio-blk-pci,drive=disk{number},serial={serial}"]
+    words += ["-device", "virtio-serial-pci"]
     for name, descriptor in machine.ports.items():
         device = "virtconsole" if name == "terminal" else "virtserialport"
         words += ["-chardev", f"socket,id={name},fd={descriptor}"]

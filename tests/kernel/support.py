@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +22,7 @@ from typing import Protocol
 import pytest
 
 from kernel import bpfcall
+from lang.records import dataclass
 from tests.conftest import PATIENCE, Ebt, Result
 
 ROOT = Path(__file__).parents[2]

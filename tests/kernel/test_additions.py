@@ -176,6 +176,47 @@ def test_records_under_load_are_summed_over_the_cpus(ebt: Ebt) -> None:
     assert count == whole > 50 and total == 2 * count and row.split() == ["1", str(count), str(total)]
 
 
+PLAIN_FIELDS = """
+config = { print_maps_on_exit = false }
+begin {
+    $pair = (1, 2);
+    @plain[1].name = "first"; @plain[1].name = "second"; @plain[1].n = 7; @plain[1].n += 5;
+    @plain[2].pair = $pair; @plain[2].big = (uint64)1 << 40;
+    @one.a = "x"; @one.b = -3;
+    @mixed[1].reads = count(); @mixed[1].name = "old"; @mixed[1].name = "new"; @mixed[1].n += 4;
+    @mixed[1].n += 4; @mixed[1].most = max(9);
+    if (@mixed[1].name == "new" && @plain[1].name == "second" && @plain[9].name == "") { print(@mixed[1].n); }
+    for ($kv : @mixed) { print(($kv.1.name, $kv.1.most)); }
+    print(@plain[1].n); print(@plain[2].pair.1); print(@one.b);
+}
+interval:ms:50 { @ticks.at = nsecs(monotonic); @ticks.n = count(); }
+interval:ms:220 { exit(); }
+end {
+    print(@plain); print(@one); print(@mixed); table(@mixed, sort = name);
+    print(@ticks.at < nsecs(monotonic) && @ticks.at + 200000000 > nsecs(monotonic));
+}
+"""
+PLAIN_FIELDS_PRINT = """\
+8
+(new, 9)
+12
+2
+-3
+@plain[1]: { .name = second, .n = 12, .pair = (0, 0), .big = 0 }
+@plain[2]: { .name = , .n = 0, .pair = (1, 2), .big = 1099511627776 }
+@one: { .a = x, .b = -3 }
+@mixed[1]: { .reads = 1, .name = new, .n = 8, .most = 9 }
+KEY READS NAME N MOST
+  1     1 new  8    9
+true
+"""
+
+
+def test_fields_with_plain_values(ebt: Ebt) -> None:
+    """Beside an aggregation each CPU has its own copy, and the one that was written last counts."""
+    assert ebt("-q", "-e", PLAIN_FIELDS).stdout == PLAIN_FIELDS_PRINT + "\n\n"
+
+
 # --- functions and imports ---
 
 FUNCTIONS = """

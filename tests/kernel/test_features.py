@@ -14,7 +14,7 @@ import pytest
 
 from kernel import bpfcall
 from kernel.features import LiveFeatures
-from kernel.tracefs import private_tracefs
+from kernel.mounts import private_tracefs
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.kernel

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from kernel import tracefs
+from kernel import mounts
 from kernel.live import LiveMachine
 from kernel.record import record
 from kernel.recorded import RecordedMachine
@@ -29,7 +29,7 @@ _Answer = TypeVar("_Answer")
 
 @pytest.fixture(scope="module")
 def machine() -> LiveMachine:
-    tracefs.private_tracefs()
+    mounts.private_tracefs()
     return LiveMachine()
 
 
@@ -115,7 +115,8 @@ def test_functions_and_symbols(machine: LiveMachine) -> None:
 def test_mounts_are_private() -> None:
     before = Path("/proc/self/mountinfo").read_text()
     code = """
-from kernel.tracefs import find_tracefs, private_tracefs
+from kernel.mounts import private_tracefs
+from kernel.tracefs import find_tracefs
 assert private_tracefs() and private_tracefs()
 assert (find_tracefs() / "events").is_dir()
 """

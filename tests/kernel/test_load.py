@@ -16,7 +16,8 @@ import pytest
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
 from kernel import bpfcall
-from kernel.tracefs import find_tracefs, private_tracefs
+from kernel.mounts import private_tracefs
+from kernel.tracefs import find_tracefs
 from lang.diagnostics import CompilerBug
 from lang.types import UINT64
 from runtime.attach import AttachError

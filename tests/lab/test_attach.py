@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ import pytest
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
 from kernel import bpfcall
 from kernel.live import LiveMachine
-from kernel.tracefs import private_tracefs
+from kernel.mounts import private_tracefs
+from lang.records import replace
 from lang.types import UINT64
 from runtime.attach import AttachError
 from runtime.bpf import compile_c

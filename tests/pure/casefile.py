@@ -8,7 +8,6 @@ expression with that text, and `# map @name[key]: value`. `# parameters: a b` ar
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernel.recorded import default_machine
@@ -17,6 +16,7 @@ from lang.check import check
 from lang.checked import Checked, MapInfo
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.parser import parse
+from lang.records import dataclass, field
 from lang.source import Source
 
 CASES = Path(__file__).parent / "cases"

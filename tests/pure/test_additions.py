@@ -25,8 +25,11 @@ WRONG = {
     'emit(hex("a"));': "hex(): the value must be an integer, not string[2]",
     'emit(flags(3, "opn"));': "flags() expects the name of a set of flags",
     "emit(ms(3, 10));": "ms(): the digits must be a literal from 0 to 9",
-    "@a[1].x = 5;": "a field of a map's entry takes count(), sum(), min(), max(), avg(), not int8",
-    "@a[1].x = hist(5);": "a field of a map's entry takes count(), sum(), min(), max(), avg(), not hist_t",
+    "@a[1].x = 5; @a[1].x = count();": "type mismatch for @a.x: trying to assign value of type 'count_t' "
+    "when field already has a type 'int8'",
+    "@a[1].x = hist(5);": "a field of a map's entry takes a plain value, count(), sum(), min(), max() and "
+    "avg(), not hist()",
+    "@a[1].x = clear(@a);": "a field of a map's entry cannot hold a value of type none",
     "@a[1].x = sum(5); @a[1].x = count();":
         "type mismatch for @a.x: trying to assign value of type 'count_t' when field already has a type "
         "'usum_t'",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from codegen.pipeline import Compiled, compile_script
+from ebt.machines import WithoutFeatures
 from kernel.recorded import RecordedMachine
 from lang.source import Source
 
@@ -41,6 +42,26 @@ def test_one_body_two_programs(kernel: RecordedMachine, kind: str, entry: str, k
     assert f"{{ bpf_get_current_pid_tgid(), {at_return} }};" in done.c
     assert saved in done.c.replace("arg0", "file")
     assert [item.text for item in done.plan.failures if "entry" in item.text]
+
+
+@pytest.mark.parametrize(
+    ("without", "kind", "entry", "exit"),
+    [("fentry", "fexit", "kprobe", "kretprobe"), ("kprobe", "kretprobe", "fentry", "fexit")],
+)
+def test_the_other_mechanism_serves(
+    kernel: RecordedMachine, without: str, kind: str, entry: str, exit: str
+) -> None:
+    text = f"{kind}:vfs_read {{ @[args.file, args.count] = max(duration); @r = sum(retval); }}"
+    done = compile_script(Source("x.ebt", text), WithoutFeatures(kernel, (without,)), (), {})
+    hidden, shown = done.plan.programs
+    assert (hidden.kind, shown.kind) == (entry, exit)
+    label = "fexit:vmlinux:vfs_read" if kind == "fexit" else "kretprobe:vfs_read"
+    assert [point.label for point in hidden.attach + shown.attach] == [label] * 2
+    for piece in {
+        "kretprobe": ("call.arg2 = (u64)PT_REGS_PARM3(ctx);", "(s64)PT_REGS_RC(ctx)", "PT_REGS_SP(ctx) - 8"),
+        "fexit": ("(u64)ctx[2]", "(u64)ctx[4]", "(u64)ctx }"),
+    }[exit]:
+        assert piece in done.c
 
 
 def test_nothing_is_hidden_without_need(kernel: RecordedMachine) -> None:

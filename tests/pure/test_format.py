@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lang import ast
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
 from lang.parser import parse_file
+from lang.records import fields
 from lang.source import Source, Span
 
 SCRIPTS = sorted(Path("/usr/sbin").glob("*.bt"))
@@ -61,6 +61,9 @@ config={max_map_keys=5 missing_probes=warn}
 import "a.ebt"
 option  pid:uint32=0 "-p"  "--pid" "one  process";
 option u:enum("a","b",)="b" "-u"
+option n:uint8( 1 ..  9 )=0 "-n"
+option m:uint8(1..) "-m"
+option  u|n
 let @m=hash(10);
 macro twice( x,$v,@m ){x*2}
 fn bigger($a:int64,$b : int64):int64{if($a>$b){return $a;}return $b}
@@ -88,6 +91,10 @@ import "a.ebt";
 
 option pid: uint32 = 0 "-p" "--pid" "one  process";
 option u: enum("a", "b") = "b" "-u";
+option n: uint8(1..9) = 0 "-n";
+option m: uint8(1..) "-m";
+
+option u | n;
 
 let @m = hash(10);
 

@@ -10,6 +10,7 @@ from lang.command_line import CommandLineError, HelpWanted, help_text, read_geto
 from lang.diagnostics import Diagnostics, ScriptError
 from lang.fold import Constant
 from lang.options import check_options, values_for
+from lang.page import Alias, Page, read_page
 from lang.parser import parse
 from lang.source import Source
 
@@ -31,7 +32,7 @@ begin { print(opt.pid); }
 
 def values(*words: str) -> dict[str, Constant]:
     script = parse(Source("t.ebt", SCRIPT))
-    return values_for(script.options, read_words(script, words).options)
+    return values_for(script.options, read_words(script, words)[0].options)
 
 
 DEFAULTS: dict[str, Constant] = {
@@ -67,7 +68,7 @@ def test_words(words: str, changed: dict[str, Constant]) -> None:
     ("words", "message"),
     [
         ("--pidd 3", "unknown option '--pidd'; did you mean '--pid'?"),
-        ("-x", "unknown option '-x'; ebt's own options stand before the script, --help lists the script's"),
+        ("-x", "unknown option '-x'; --help lists the script's options"),
         ("-p", "-p needs a value"),
         ("--pid", "--pid needs a value"),
         ("-p x", "-p: 'x' is no integer"),
@@ -92,6 +93,86 @@ def test_help() -> None:
     with pytest.raises(HelpWanted):
         read_words(script, ["-a", "--help"])
     assert help_text(script, "t.ebt") == HELP
+
+
+PAGED = """#!/usr/bin/env ebt
+// slow: what takes long
+//
+// How it works, in
+// two lines.
+//
+// Also:
+//     ext4slow = -t ext4      what of ext4 takes long
+//     xfsslow = -t xfs -p '1 2'
+//
+// Examples:
+//     ebt slow             all of it
+//         indented
+//
+// The last word.
+option p: string "-p" "this only";
+
+begin { print(1); }
+"""
+
+
+def test_the_page_of_a_script() -> None:
+    page = read_page(PAGED)
+    assert (page.name, page.summary) == ("slow", "what takes long")
+    assert page.text == "slow: what takes long\n\nHow it works, in\ntwo lines.\n\nThe last word."
+    assert page.aliases == (
+        Alias("ext4slow", ("-t", "ext4"), "what of ext4 takes long"),
+        Alias("xfsslow", ("-t", "xfs", "-p", "1 2"), ""),
+    )
+    assert help_text(parse(Source("t", PAGED)), "slow") == PAGED_HELP
+    assert read_page("/* a: b\n * c\n */ begin { }").text == "a: b\nc"
+    assert read_page("begin { }") == Page()
+    assert read_page("// only this").summary == "only this"
+
+
+PAGED_HELP = """\
+usage: ebt slow [options]
+
+slow: what takes long
+
+How it works, in
+two lines.
+
+The last word.
+
+options:
+  -p TEXT               this only
+  -h, --help            this text
+
+also:
+  ext4slow              what of ext4 takes long (ebt slow -t ext4)
+  xfsslow               ebt slow -t xfs -p 1 2
+
+examples:
+  ebt slow             all of it
+      indented
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "mine", "others"),
+    [
+        ("-p 1 -c x", {"pid": 1}, ["-c", "x"]),
+        ("-qc x -a", {"all": True}, ["-q", "-c", "x"]),
+        ("-cx --format=json 7", {"min_ms": 7}, ["-c", "x", "--format=json"]),
+        ("--format json", {}, ["--format", "json"]),
+        ("-v -aq", {"quiet": False, "all": True}, ["-q"]),
+    ],
+)
+def test_flags_that_the_script_does_not_have_are_for_others(
+    words: str, mine: dict[str, Constant], others: list[str]
+) -> None:
+    script = parse(Source("t.ebt", SCRIPT))
+    known = {"-c": True, "-q": False, "-v": False, "--format": True}
+    given, rest = read_words(script, words.split(), known)
+    assert (given.options, rest) == (mine, others)
+    with pytest.raises(CommandLineError, match="-c needs a value"):
+        read_words(script, ["-c"], known)
 
 
 HELP = """\
@@ -119,7 +200,7 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
     script = parse(Source("t", 'option n: uint8 "N" "how many"; begin { print($1); }'))
     with pytest.raises(CommandLineError, match="missing argument N: how many"):
         read_words(script, [])
-    given = read_words(script, ["3", "x"])
+    given, _ = read_words(script, ["3", "x"])
     assert (given.options, given.parameters) == ({"n": 3}, ("x",))
 
 
@@ -133,6 +214,9 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
         ('option n: uint8 "-n"; option m: uint8 "-n";', "the flag '-n' is declared twice"),
         ('option n: uint8 "-name";', "'-name' is no flag"),
         ("option n: uint8;", "the option 'n' has no flag"),
+        ('option n: pid = 1 "-n";', "an option of the type pid has no default"),
+        ('option n: size(1..2) "-n";', "only an integer option has bounds"),
+        ('option n: bool "-n"; option n | m;', "the script has no option 'm'"),
         ('option n: bool "N";', "a bool is given by a flag, not by its position"),
         ('option n: uint8 "N" "M";', "an option has flags or one upper-case name, and then one description"),
     ],
@@ -140,7 +224,8 @@ def test_an_argument_without_a_default_is_required_and_more_words_are_parameters
 def test_wrong_declarations(declaration: str, message: str) -> None:
     found = Diagnostics()
     with pytest.raises(ScriptError) as wrong:
-        check_options(parse(Source("t", declaration + " begin { }")).options, found)
+        script = parse(Source("t", declaration + " begin { }"))
+        check_options(script.options, script.exclusions, found)
         found.raise_errors()
     assert [item.message for item in wrong.value.diagnostics] == [message]
 
@@ -169,3 +254,46 @@ def test_a_probe_that_is_switched_off_need_not_exist() -> None:
     assert [body.targets[0].kind for body in result.checked.bodies] == ["begin"]
     with pytest.raises(ScriptError):
         check(parse(Source("t.ebt", SWITCHED)), default_machine(), options={"t": True})
+
+
+SYSTEM = """
+option interval: uint32(1..100) = 0 "INTERVAL";
+option least: uint32(3..) "-m";
+option pid: pid "-p";
+option user: user "-u";
+option disk: disk "-d";
+option a: bool "-a" "--all";
+option b: string "-b";
+option a | b | interval;
+begin { }
+"""
+
+
+def test_bounds_and_what_the_system_knows() -> None:
+    known = {("pid", "7"): 7, ("user", "root"): 0, ("disk", "sda"): 8 << 20}
+
+    def resolve(kind: str, text: str) -> int:
+        if (kind, text) not in known:
+            raise ValueError(f"no {kind} '{text}'")
+        return known[kind, text]
+
+    def read(words: str) -> dict[str, Constant]:
+        script = parse(Source("t.ebt", SYSTEM))
+        return values_for(script.options, read_words(script, words.split(), {}, resolve)[0].options)
+
+    nothing = {"interval": 0, "least": 0, "pid": 0, "user": -1, "disk": 0, "a": False, "b": ""}
+    assert read("") == nothing
+    assert read("1 -m 3 -p 7 -u root -d sda") == nothing | {
+        "interval": 1, "least": 3, "pid": 7, "user": 0, "disk": 8 << 20,
+    }  # fmt: skip
+    for words, message in {
+        "0": "INTERVAL: 0 is too small: at least 1",
+        "101": "INTERVAL: 101 is too large: at most 100",
+        "-m 2": "-m: 2 is too small: at least 3",
+        "-p 8": "-p: no pid '8'",
+        "-a -b x": "-a and -b cannot be used together",
+        "5 --all": "-a and INTERVAL cannot be used together",
+    }.items():
+        with pytest.raises(CommandLineError) as wrong:
+            read(words)
+        assert str(wrong.value) == message

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from lang import ast
 from lang.diagnostics import ScriptError
 from lang.parser import parse
+from lang.records import fields
 from lang.source import Source
 
 
@@ -156,8 +155,8 @@ def test_no_string(text: str) -> None:
         ("@x[pid] = 1", "(Assign (MapEntry @x [pid]) 1)"),
         ("@x >>= 1;", "(AssignBy @x >> 1)"),
         ("$x %= 2;", "(AssignBy $x % 2)"),
-        ("let $x: uint8 = 1;", "(Let $x (Type  uint8 []) 1)"),
-        ("let $x;", "(Let $x None None)"),
+        ("let $x: uint8 = 1;", "(Let $x (Type  uint8 []) 1 False)"),
+        ("let $x;", "(Let $x None None False)"),
         ("_ = f();", "(Discard (Call f []))"),
         ("return", "(Return None)"),
         ("unroll 3 { }", "(Unroll 3 (Block [] False))"),

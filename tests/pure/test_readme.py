@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from codegen.pipeline import compile_script
-from ebt.cli import USAGE
+from ebt.commands import USAGE
 from ebt.options import read_options
 from kernel.recorded import RecordedMachine, default_machine
 from lang.builtins import BUILTINS

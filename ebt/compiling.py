@@ -1,0 +1,185 @@
+"""A script that was asked for → a program ready to load, compiled here or for another kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import Any, cast
+
+from codegen.pipeline import Compiled, compile_script
+from ebt import kept
+from ebt.asked import About, Asked
+from ebt.kept import Ready
+from ebt.machines import choose_machine
+from ebt.messages import tell
+from ebt.options import Options, UsageError
+from ebt.request import Request, parse_request
+from ebt.run import NEEDS_ROOT, require_process
+from ebt.show import show_stage
+from kernel.mounts import private_tracefs
+from kernel.resolve import resolve
+from lang.diagnostics import Diagnostic, ScriptError
+from lang.machine import Machine, UserFunction, UserProbe
+from lang.options import Given, values_for, wanted
+from lang.probes import BY_NAME
+from lang.records import dataclass
+from lang.source import Source
+from runtime.bpf import Compiler
+
+
+@dataclass(frozen=True)
+class Built:
+    """A program with what compiling it gave beside: for messages, and for keeping it."""
+
+    ready: Ready
+    compiled: Compiled
+    machine: Machine
+    lasting: bool  # whether the same words give the same program while nothing in `ready.files` changes
+
+
+def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | None:
+    """Compile what was asked for, for this kernel; None where only a stage was to be shown.
+
+    Raises what ebt.failures describes, and About for words that ask for something else than a run.
+    """
+    started = time.monotonic()
+    named: list[tuple[str, str, int]] = []
+    options, request = parse_request(asked, sources, partial(_resolve_and_note, named))
+    if options.help or options.version or options.list:
+        raise About(options)
+    _refuse(options)
+    private_tracefs()
+    machine = Noting(choose_machine(options, loads=True, privileged=True))
+    compiled = _compile(request, machine.as_machine, options)
+    _warn(compiled, options)
+    if options.stage:
+        show_stage(compiled, options.stage)
+        return None
+    _require_probes(compiled, request)
+    front = time.monotonic()
+    code = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
+    if options.verbose:
+        _tell_times(compiled, started, front)
+    warnings = tuple(item.render() for item in compiled.warnings)
+    files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
+    ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
+    return Built(ready, compiled, machine.machine, machine.lasting)
+
+
+def _resolve_and_note(named: list[tuple[str, str, int]], kind: str, text: str) -> int:
+    number = resolve(kind, text)
+    named.append((kind, text, number))
+    return number
+
+
+def _refuse(options: Options) -> None:
+    """What can be refused before compiling. Raises UsageError."""
+    if options.kernel:
+        raise UsageError("--kernel compiles for another kernel: use ebt compile")
+    if os.geteuid() != 0:
+        raise UsageError(NEEDS_ROOT)
+    require_process(options.pid)
+
+
+def compile_request(request: Request, options: Options) -> Compiled:
+    """Compile without running: for this kernel, or the one that the options name."""
+    compiled = _compile(request, machine_for(options, loads=False), options)
+    _warn(compiled, options)
+    return compiled
+
+
+def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
+    return compile_script(
+        request.input,
+        machine,
+        request.parameters,
+        dict(os.environ),
+        options.pid,
+        options.unsafe,
+        request.options,
+    )
+
+
+def _warn(compiled: Compiled, options: Options) -> None:
+    if options.warnings:
+        for item in compiled.warnings:
+            tell(item.render())
+
+
+def _require_probes(compiled: Compiled, request: Request) -> None:
+    """A .bt script may do without some of its probes; without any it would print nothing for ever."""
+    if any(program.kind != "special" for program in compiled.plan.programs):
+        return
+    values = values_for(compiled.script.options, request.options)
+    for probe in wanted(compiled.script, Given(request.parameters, values)):
+        for point in probe.attach_points:
+            kind = BY_NAME.get(point.provider.lower())
+            if not point.optional and kind is not None and not kind.special:
+                message = "no probe of the script can be attached here"
+                raise ScriptError([Diagnostic("error", point.span, message)])
+
+
+def _tell_times(compiled: Compiled, started: float, front: float) -> None:
+    for program in compiled.plan.programs:
+        for point in program.attach[:50]:
+            tell(f"attaching {point.label}" + (" (its entry)" if program.hidden else ""))
+    now = time.monotonic()
+    tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
+
+
+def machine_for(options: Options, *, loads: bool) -> Machine:
+    """The machine for commands that only ask or compile."""
+    root = os.geteuid() == 0
+    if root and not options.kernel:
+        private_tracefs()
+    return choose_machine(options, loads=loads, privileged=root)
+
+
+# What does not change while this boot lasts and its modules stay, which the cache's key names.
+_OF_THIS_BOOT = {
+    "arch", "constant", "cpus", "enum", "enum_values", "fields", "function", "functions", "knows_symbols",
+    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "title",
+    "tracepoint", "tracepoints", "typedef",
+}  # fmt: skip
+
+
+class Noting:
+    """A machine that notes which files the compiler asked about: a program kept is good while they stay."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.files: list[str] = []
+        self.lasting = True
+
+    @property
+    def as_machine(self) -> Machine:
+        """Itself: the rest of the protocol is the machine's own."""
+        return cast(Machine, self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OF_THIS_BOOT:
+            self.lasting = False
+        return getattr(self.machine, name)
+
+    def binary(self, name: str, pid: int = 0) -> str | None:
+        """As the machine's. A library's path comes from the loader's cache."""
+        path = self.machine.binary(name, pid)
+        self.files += ["/etc/ld.so.cache", *([path] if path else [name])]
+        self.lasting = self.lasting and not pid
+        return path
+
+    def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
+        """As the machine's."""
+        self.files.append(path)
+        return self.machine.user_functions(path, name)
+
+    def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
+        """As the machine's."""
+        self.files.append(path)
+        return self.machine.user_probes(path, provider, name)
+
+    def mapped_files(self, pid: int, name: str) -> tuple[str, ...]:
+        """As the machine's; what a process has mapped changes without a trace."""
+        self.lasting = False
+        return self.machine.mapped_files(pid, name)

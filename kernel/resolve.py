@@ -1,0 +1,74 @@
+"""What a command line names → its number on this system: a process, a user, a disk, a cgroup, a signal."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import stat
+
+_LAST_SIGNAL = 64
+
+
+def resolve(kind: str, text: str) -> int:
+    """The number of what an option of this kind names. Raises ValueError with the reason."""
+    if not text or "\0" in text:
+        raise ValueError(f"a {kind} is missing")
+    return _READERS[kind](text)
+
+
+def _pid(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 22:
+        raise ValueError(f"'{text}' is no process id")
+    if not os.path.isdir(f"/proc/{int(text)}"):
+        raise ValueError(f"there is no process {text}")
+    return int(text)
+
+
+def _user(text: str) -> int:
+    if text.isdecimal() and int(text) < 1 << 32:
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise ValueError(f"there is no user '{text}'") from None
+
+
+def _disk(text: str) -> int:
+    """The kernel's dev_t (12 bits of major number, 20 of minor) of a whole disk: `sda` or `/dev/sda`."""
+    try:
+        name = os.path.basename(os.path.realpath(text)) if "/" in text else text
+        if name in (".", ".."):
+            raise OSError
+        with open(f"/sys/class/block/{name}/dev", encoding="ascii") as file:
+            major, minor = map(int, file.read().split(":"))
+    except OSError:
+        raise ValueError(f"no such disk '{text}'") from None
+    if os.path.exists(f"/sys/class/block/{name}/partition"):
+        whole = os.path.basename(os.path.dirname(os.path.realpath(f"/sys/class/block/{name}")))
+        raise ValueError(f"'{text}' is a partition: requests go to the disk {whole}")
+    return major << 20 | minor
+
+
+def _cgroup(text: str) -> int:
+    """The id of a directory of cgroup2: its inode number."""
+    try:
+        found = os.stat(text)
+    except OSError as problem:
+        raise ValueError(f"no cgroup '{text}': {problem.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or not os.path.exists(os.path.join(text, "cgroup.procs")):
+        raise ValueError(f"'{text}' is no directory of a cgroup")
+    return found.st_ino
+
+
+def _signal(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= _LAST_SIGNAL:
+        return int(text)
+    name = text.upper()
+    try:
+        return int(signal.Signals[name if name.startswith("SIG") else f"SIG{name}"])
+    except KeyError:
+        raise ValueError(f"'{text}' is no signal") from None
+
+
+_READERS = {"pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal}

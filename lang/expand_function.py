@@ -1,0 +1,255 @@
+"""`kprobe:f`, `fexit:f` … → Targets: which functions of this kernel are meant, and by which mechanism.
+
+A trampoline (fentry, fexit) and a breakpoint (kprobe, kretprobe) can each stand in for the other. The kind
+that the script wrote is tried first; what the body reads decides whether the other one would do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from lang.calling import ARGUMENT_REGISTERS, context_words, words
+from lang.checked import Target
+from lang.diagnostics import nearest
+from lang.expand import Expansion
+from lang.literals import parse_integer
+from lang.machine import Function, Machine
+from lang.records import dataclass
+from lang.resolution import Candidate
+from lang.types import Struct, Void
+
+# kind → the mechanisms that can serve it, the first one first
+_WAYS = {
+    "kprobe": ("kprobe", "fentry"), "fentry": ("fentry", "kprobe"),
+    "kretprobe": ("kretprobe", "fexit"), "fexit": ("fexit", "kretprobe"),
+}  # fmt: skip
+_FEATURES = {"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
+_TRAMPOLINES = ("fentry", "fexit")
+# btf_id_deny in kernel/bpf/verifier.c: what a trampoline itself calls
+_DENIED = frozenset(
+    "migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub "
+    "__rcu_read_lock __rcu_read_unlock".split()
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A function of this kernel: `symbol` is what the kernel calls it, `name` what the script does."""
+
+    module: str
+    name: str
+    symbol: str
+
+
+def function(kind: str) -> Callable[[Expansion], list[Target]]:
+    """The expander of one of the four kinds."""
+
+    def expand(expansion: Expansion) -> list[Target]:
+        if not 1 <= len(expansion.parts) <= 2 or not all(expansion.parts):
+            return expansion.malformed(kind)
+        return _Functions(expansion, kind).expand()
+
+    return expand
+
+
+class _Functions:
+    """One attach point while it is resolved."""
+
+    def __init__(self, expansion: Expansion, kind: str) -> None:
+        self.expansion, self.kind = expansion, kind
+        self.module = expansion.parts[0] if len(expansion.parts) == 2 else ""
+        self.name, self.offset = _name_and_offset(expansion, kind)
+        self.exact = "*" not in self.name
+        # By wildcard, a trampoline's kinds are those with a prototype, whatever serves them in the end.
+        self.typed = kind in _TRAMPOLINES
+        self.at_return = kind in ("kretprobe", "fexit")
+
+    def expand(self) -> list[Target]:
+        expansion, machine = self.expansion, self.expansion.machine
+        lacking = {way: _lacking(machine, way) for way in _WAYS[self.kind]}
+        if all(lacking.values()):
+            return self._none_works(lacking)
+        found = self._find()
+        if not found:
+            return self._not_there()
+        if self.exact and self.typed and len(found) > 1:
+            modules = ", ".join(item.module for item in found)
+            hint = f"write {self.kind}:MODULE:{self.name}"
+            return expansion.error(f"'{self.name}' is in several modules: {modules}", hint)
+        if expansion.too_many(len(found)):
+            return []
+        served = [(item, *self._way(item, lacking)) for item in found]
+        self._tell(served)
+        targets = [self._target(item, way) for item, way, _ in served if way]
+        if not targets:
+            return self._refused(served[0][2])
+        return targets
+
+    # ---- Which functions
+
+    def _find(self) -> list[_Found]:
+        found = self.expansion.machine.functions(self.name, self.module)
+        return [_Found(module, name, name) for module, name in found]
+
+    # ---- By which mechanism
+
+    def _way(self, item: _Found, lacking: dict[str, str]) -> tuple[str, list[tuple[str, str]]]:
+        """The mechanism for one function, and the ones before it, each with why it is not."""
+        refused: list[tuple[str, str]] = []
+        if not self.exact and self.typed and self._prototype(item) is None:
+            return "", [(self.kind, "BTF has no prototype of it")]
+        for way in _WAYS[self.kind]:
+            reason = lacking[way] or self._refusal(item, way)
+            if not reason:
+                return way, refused
+            refused.append((way, reason))
+        return "", refused
+
+    def _prototype(self, item: _Found) -> Function | None:
+        return self.expansion.machine.function(item.name, item.module)
+
+    def _refusal(self, item: _Found, way: str) -> str:
+        """Why this function cannot be observed this way, or not for this body; empty where it can."""
+        if way not in _TRAMPOLINES:
+            return ""
+        if not self.typed and (reason := self._wants_registers(item)):
+            return reason
+        return trampoline_refusal(self._prototype(item), item.symbol, self.expansion.machine.arch)
+
+    def _wants_registers(self, item: _Found) -> str:
+        """Why a trampoline cannot serve the body of a kprobe or kretprobe."""
+        needs, prototype = self.expansion.needs, self._prototype(item)
+        if self.offset:
+            return "a trampoline has no offset into the function"
+        if needs.registers:
+            return f"the probe uses {needs.registers}, which needs the registers"
+        if prototype is None:
+            return ""
+        if needs.numbered >= context_words(prototype.parameters):
+            return f"the prototype has no arg{needs.numbered}"
+        if needs.retval and isinstance(prototype.result, Void):
+            return "the function returns nothing by its prototype"
+        return ""
+
+    def _target(self, item: _Found, way: str) -> Target:
+        label = f"{self.kind}:{item.module}:{item.name}" if self.typed else f"{self.kind}:{item.name}"
+        if self.offset:
+            label += f"+{self.offset}"
+        # A wildcard's prototypes are looked up only by bodies that use args: thousands may match.
+        prototype = self._prototype(item) if self.exact or way in _TRAMPOLINES else None
+        return Target(
+            self.kind, label, self.expansion.point.span, name=item.name, module=item.module,
+            offset=self.offset, mechanism=way, symbol=item.symbol,
+            parameters=prototype.parameters if prototype else None,
+            result=prototype.result if prototype else None,
+        )  # fmt: skip
+
+    # ---- What is told of it
+
+    def _tell(self, served: list[tuple[_Found, str, list[tuple[str, str]]]]) -> None:
+        tried = self.expansion.tried
+        if self.exact:
+            for item, way, refused in served:
+                place = _place(item)
+                tried += [Candidate(refusing, place, reason) for refusing, reason in refused]
+                if way:
+                    tried.append(Candidate(way, place, arguments=self._source(item, way)))
+                    later = _WAYS[self.kind][_WAYS[self.kind].index(way) + 1 :]
+                    tried += [Candidate(other, place, f"not needed: {way} serves") for other in later]
+            return
+        groups: dict[tuple[str, str], int] = {}
+        for _, way, refused in served:
+            for refusing, reason in refused:
+                groups[refusing, reason] = groups.get((refusing, reason), 0) + 1
+            if way:
+                groups[way, ""] = groups.get((way, ""), 0) + 1
+        for (way, reason), count in groups.items():
+            tried.append(Candidate(way, "1 function" if count == 1 else f"{count} functions", reason))
+
+    def _source(self, item: _Found, way: str) -> str:
+        prototype = self._prototype(item)
+        if prototype is None:
+            return "by number only: BTF has no prototype"
+        where = f"by the BTF of {prototype.module}"
+        if way in _TRAMPOLINES:
+            return f"from the trampoline, {where}"
+        return f"from registers, {where}" + (", kept since the call's entry" if self.at_return else "")
+
+    def _none_works(self, lacking: dict[str, str]) -> list[Target]:
+        for way, reason in lacking.items():
+            self.expansion.tried.append(Candidate(way, self.name, reason))
+        reasons = "; ".join(dict.fromkeys(lacking.values()))
+        hints = nearest_tracepoints(self.expansion.machine, self.name)
+        what = f"'{self.kind}:{':'.join(self.expansion.parts)}'"
+        return self.expansion.missing(f"{what} cannot be attached on this kernel: {reasons}", *hints)
+
+    def _not_there(self) -> list[Target]:
+        machine, name = self.expansion.machine, self.name
+        return self.expansion.missing(
+            f"no traceable function matches '{name}'", *nearest(name, _same_start(machine, name))
+        )
+
+    def _refused(self, refused: list[tuple[str, str]]) -> list[Target]:
+        reasons = "; ".join(f"{way}: {reason}" for way, reason in refused)
+        return self.expansion.missing(f"'{self.kind}:{self.name}' cannot be attached: {reasons}")
+
+
+def trampoline_refusal(prototype: Function | None, symbol: str, arch: str) -> str:
+    """Why a trampoline cannot be attached to a function (btf_distill_func_proto, kernel/bpf/btf.c)."""
+    if prototype is None:
+        return "BTF has no prototype of it"
+    if symbol in _DENIED:
+        return "the kernel keeps trampolines off it"
+    if prototype.variadic:
+        return "it takes a variable number of arguments"
+    if isinstance(prototype.result, Struct):
+        return f"it returns a whole {prototype.result}"
+    if any(isinstance(item.type, Struct) for item in prototype.parameters):
+        return "it takes a struct by value"
+    if sum(words(prototype.parameters)) > ARGUMENT_REGISTERS.get(arch, 6):
+        return "it has more arguments than there are registers"
+    return ""
+
+
+def _lacking(machine: Machine, way: str) -> str:
+    support = machine.supports(_FEATURES[way])
+    return "" if support.works else support.reason
+
+
+def _place(item: _Found) -> str:
+    return item.symbol if item.module in ("", "vmlinux") else f"{item.module}:{item.symbol}"
+
+
+def _name_and_offset(expansion: Expansion, kind: str) -> tuple[str, int]:
+    name, plus, text = expansion.parts[-1].partition("+")
+    if not plus:
+        return name, 0
+    if kind != "kprobe":
+        expansion.error(f"a {kind} takes no offset into the function")
+        return name, 0
+    try:
+        return name, parse_integer(text)
+    except ValueError as wrong:
+        expansion.error(str(wrong))
+        return name, 0
+
+
+def nearest_tracepoints(machine: Machine, function: str) -> tuple[str, ...]:
+    """A kernel without kprobes: the tracepoints whose names share the function's words."""
+    words = [
+        word for word in re.split(r"[_*.]+", function) if len(word) > 2 and word not in ("sys", "vfs", "x64")
+    ]
+    if not words:
+        return ()
+    everything = machine.tracepoints("*", f"*{words[-1]}*")
+    ranked = sorted(everything, key=lambda item: (item[1] != f"sys_enter_{words[-1]}", len(item[1]), item))[
+        :3
+    ]
+    return ("try " + " or ".join(f"tracepoint:{c}:{n}" for c, n in ranked),) if ranked else ()
+
+
+def _same_start(machine: Machine, name: str) -> list[str]:
+    if len(name) < 3 or "*" in name:
+        return []
+    return [found for _, found in machine.functions(name[:3] + "*")]
