@@ -289,15 +289,14 @@ def aggregate(
 
 def _add_atomically(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
     """The same in an entry that all CPUs share."""
-    if at.scalar:
-        found = lookup(f, at)
-    else:
-        c_type = f.program.tables[at.map.name].value
+    found = lookup(f, at)
+    if not at.scalar:  # of several CPUs that find none, one makes the entry
         none = f.names.fresh("none")
         f.stack_used += 16
-        f.code.line(f"{c_type} {none} = {{0}};")
-        text = f"{at.map.name}.lookup_or_try_init({at.key}, &{none})"
-        found = f.temporary(_hint(at), f"{c_type} *", text)
+        with f.code.block(f"if (!{found})"):
+            f.code.line(f"{f.program.tables[at.map.name].value} {none} = {{0}};")
+            f.code.line(f"{at.map.name}.insert({at.key}, &{none});")
+            f.code.line(f"{found} = {at.map.name}.lookup({at.key});")
     with f.code.block(f"if ({found})"):
         for place, added, flag in _summands(found, kind, value, flagged=at.scalar):
             f.code.line(f"{place} = {added};" if flag else f"__sync_fetch_and_add(&{place}, {added});")

@@ -41,7 +41,7 @@ class Ready:
     code: bytes  # of runtime.object.Object
     warnings: tuple[str, ...] = ()
     files: tuple[tuple[str, tuple[int, ...]], ...] = ()  # what was read besides the script, and its `stamp`
-    named: tuple[tuple[str, str, int], ...] = ()  # kind, name and number of what options name on this system
+    named: tuple[tuple[str, str, int | str], ...] = ()  # kind, name, number of what options name here
 
     @property
     def object(self) -> Object:
@@ -82,8 +82,7 @@ def _holds(ready: Ready) -> bool:
 
 def keep(asked: Asked, ready: Ready) -> None:
     """Remember the program. What cannot be written costs only the time to compile it again."""
-    cachefile.store(KIND, _key(asked), dumps(ready, protocol=5))
-    cachefile.prune(KIND, MOST)
+    cachefile.store(KIND, _key(asked), dumps(ready, protocol=5), MOST)
 
 
 def forget(asked: Asked) -> None:

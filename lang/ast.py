@@ -295,6 +295,15 @@ class ForRange(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class ForOption(Node):
+    """`for $d : opt.directories`: the body once for each item of a list; lang.foreach unrolls it."""
+
+    variable: Variable
+    option: str
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ForMap(Node):
     """`for $kv : @map`: each entry as a tuple (key, value)."""
 
@@ -322,6 +331,20 @@ class Continue(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class PrototypeParameter(Node):
+    type: Type
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prototype(Node):
+    """`(struct file *file, loff_t *at) : ssize_t` behind a kernel function's name."""
+
+    parameters: tuple[PrototypeParameter, ...]
+    result: Type | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class AttachPoint(Node):
     """`provider:part:part` as written; `part_spans` run beside `parts`.
 
@@ -334,6 +357,7 @@ class AttachPoint(Node):
     part_spans: tuple[Span, ...]
     alternatives: tuple[AttachPoint, ...] = ()
     optional: bool = False
+    prototype: Prototype | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -515,6 +539,7 @@ Statement = (
     | While
     | ForRange
     | ForMap
+    | ForOption
     | Return
     | Break
     | Continue

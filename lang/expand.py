@@ -12,7 +12,7 @@ from lang.literals import DURATIONS, parse_integer
 from lang.machine import Machine
 from lang.needs import NOTHING, Needs
 from lang.records import dataclass, field
-from lang.resolution import Candidate
+from lang.resolution import Candidate, Resolution
 from lang.settings import Settings
 from lang.source import Span
 
@@ -52,6 +52,10 @@ class Expansion:
     parts: tuple[str, ...] = ()
     needs: Needs = NOTHING  # of the probe's body
     tried: list[Candidate] = field(default_factory=list)  # for this attach point, in order
+    resolutions: list[Resolution] = field(default_factory=list)  # of all attach points so far
+    choosing: bool = False  # there are alternatives, or the probe may be left out
+    partly: bool = True  # a function of which the compiler left a part may be taken
+    parts_wait: bool = False  # there was one, and it was not
     syntax: str = ""  # how such a probe is written
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:

@@ -15,6 +15,7 @@ from lang.diagnostics import nearest
 from lang.expand import Expansion
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
+from lang.prototype import agreed, read_prototype
 from lang.records import dataclass
 from lang.resolution import Candidate
 from lang.types import Struct, Void
@@ -31,6 +32,10 @@ _DENIED = frozenset(
     "migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub "
     "__rcu_read_lock __rcu_read_unlock".split()
 )
+
+
+_CLONE = re.compile(r"(?:\.(?:constprop|isra|part|llvm)(?:\.\d+)*)+")
+_LOST = "the compiler renamed it, and may have dropped or moved its arguments"
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,27 @@ class _Functions:
         self.module = expansion.parts[0] if len(expansion.parts) == 2 else ""
         self.name, self.offset = _name_and_offset(expansion, kind)
         self.exact = "*" not in self.name
+        node = expansion.point.prototype
+        self.written = read_prototype(node, self.name, expansion.machine, expansion.found) if node else None
         # By wildcard, a trampoline's kinds are those with a prototype, whatever serves them in the end.
         self.typed = kind in _TRAMPOLINES
         self.at_return = kind in ("kretprobe", "fexit")
 
     def expand(self) -> list[Target]:
         expansion, machine = self.expansion, self.expansion.machine
+        if expansion.point.prototype is not None and not self.exact:
+            return expansion.error("a prototype is of one function, not of all that match")
+        if expansion.point.prototype is not None and self.written is None:
+            return []
         lacking = {way: _lacking(machine, way) for way in _WAYS[self.kind]}
         if all(lacking.values()):
             return self._none_works(lacking)
         found = self._find()
         if not found:
             return self._not_there()
-        if self.exact and self.typed and len(found) > 1:
-            modules = ", ".join(item.module for item in found)
+        owners = list(dict.fromkeys(item.module for item in found))
+        if self.exact and self.typed and len(owners) > 1:
+            modules = ", ".join(owners)
             hint = f"write {self.kind}:MODULE:{self.name}"
             return expansion.error(f"'{self.name}' is in several modules: {modules}", hint)
         if expansion.too_many(len(found)):
@@ -89,8 +101,38 @@ class _Functions:
     # ---- Which functions
 
     def _find(self) -> list[_Found]:
-        found = self.expansion.machine.functions(self.name, self.module)
-        return [_Found(module, name, name) for module, name in found]
+        """The functions meant: by their names, or as the compiler renamed them.
+
+        A clone (`.isra`, `.constprop`) is called in the place of the function, beside it or instead of it.
+        A `.part` is what the compiler left of a function that it inlined: it serves only where nothing else
+        does, because calls that end in the inlined piece never reach it.
+        """
+        machine = self.expansion.machine
+        found = [_Found(module, name, name) for module, name in machine.functions(self.name, self.module)]
+        if not self.exact or self.offset:
+            return found
+        clones = [
+            _Found(module, self.name, symbol)
+            for module, symbol in machine.functions(f"{self.name}.*", self.module)
+            if _CLONE.fullmatch(symbol, len(self.name))
+        ]
+        whole = [item for item in clones if ".part." not in item.symbol]
+        if found and (self.expansion.needs.arguments or self.expansion.needs.numbered >= 0):
+            for item in whole if self.written is None else ():
+                self.expansion.tried.append(Candidate(_WAYS[self.kind][0], _place(item), _LOST))
+            whole = whole if self.written is not None else []
+        found += whole
+        if found or not clones:
+            return found
+        if not self.expansion.partly:
+            self.expansion.parts_wait = True
+            return []
+        self.expansion.found.warn(
+            self.expansion.point.span,
+            f"'{self.name}' is {clones[0].symbol} here, what the compiler did not inline of it: "
+            "calls that end before it are not seen",
+        )
+        return clones
 
     # ---- By which mechanism
 
@@ -107,15 +149,34 @@ class _Functions:
         return "", refused
 
     def _prototype(self, item: _Found) -> Function | None:
-        return self.expansion.machine.function(item.name, item.module)
+        """By BTF, else as the script says it; of a clone only that, as its arguments may have moved."""
+        if item.symbol != item.name:
+            return self.written
+        known = self.expansion.machine.function(item.name, item.module)
+        if known is not None and self.written is not None:
+            return agreed(known, self.written)
+        return known or self.written
 
     def _refusal(self, item: _Found, way: str) -> str:
         """Why this function cannot be observed this way, or not for this body; empty where it can."""
+        if reason := self._wants_arguments(item):
+            return reason
         if way not in _TRAMPOLINES:
             return ""
+        if item.symbol != item.name:
+            return "a trampoline cannot be attached to what the compiler renamed"
         if not self.typed and (reason := self._wants_registers(item)):
             return reason
-        return trampoline_refusal(self._prototype(item), item.symbol, self.expansion.machine.arch)
+        known = self.expansion.machine.function(item.name, item.module)
+        return trampoline_refusal(known, item.symbol, self.expansion.machine.arch)
+
+    def _wants_arguments(self, item: _Found) -> str:
+        """Why another alternative is better than this one, for a body that uses `args`."""
+        if not self.expansion.choosing or not self.expansion.needs.arguments or not self.exact:
+            return ""
+        if self._prototype(item) is not None:
+            return ""
+        return _LOST if item.symbol != item.name else "its arguments are not known by name"
 
     def _wants_registers(self, item: _Found) -> str:
         """Why a trampoline cannot serve the body of a kprobe or kretprobe."""
@@ -170,8 +231,8 @@ class _Functions:
     def _source(self, item: _Found, way: str) -> str:
         prototype = self._prototype(item)
         if prototype is None:
-            return "by number only: BTF has no prototype"
-        where = f"by the BTF of {prototype.module}"
+            return "" if item.symbol != item.name else "by number only: BTF has no prototype"
+        where = f"by the BTF of {prototype.module}" if prototype.module else "by the script's prototype"
         if way in _TRAMPOLINES:
             return f"from the trampoline, {where}"
         return f"from registers, {where}" + (", kept since the call's entry" if self.at_return else "")
@@ -186,9 +247,12 @@ class _Functions:
 
     def _not_there(self) -> list[Target]:
         machine, name = self.expansion.machine, self.name
-        return self.expansion.missing(
-            f"no traceable function matches '{name}'", *nearest(name, _same_start(machine, name))
-        )
+        module = machine.unloaded_module(name) if self.exact else ""
+        if module:
+            message = f"'{name}' is in the module '{module}', which is not loaded"
+            return self.expansion.missing(message, f"load it: modprobe {module}")
+        hints = nearest(name, _same_start(machine, name))
+        return self.expansion.missing(f"no traceable function matches '{name}'", *hints)
 
     def _refused(self, refused: list[tuple[str, str]]) -> list[Target]:
         reasons = "; ".join(f"{way}: {reason}" for way, reason in refused)

@@ -153,6 +153,9 @@ class Machine(Protocol):
     def function(self, name: str, module: str = "") -> Function | None:
         """The function's prototype by BTF; None where BTF does not have it."""
 
+    def unloaded_module(self, function: str) -> str:
+        """The module that has this function, and could be loaded; empty where none is known."""
+
     def struct(self, kind: str, name: str) -> Struct | None:
         """`struct` or `union` by tag name."""
 

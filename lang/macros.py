@@ -37,10 +37,26 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         probes=first.probes + second.probes,
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
-        options=first.options + second.options,
+        options=_merged_options(first.options, second.options),
         exclusions=first.exclusions + second.exclusions,
         functions=first.functions + second.functions,
     )
+
+
+def _merged_options(imported: tuple[ast.Option, ...], own: tuple[ast.Option, ...]) -> tuple[ast.Option, ...]:
+    """The options of an imported file, and those of the file that imports it, which has its way.
+
+    An option that it declares again stands in the place of the imported one. A flag that it has of its own
+    is taken from an imported option that has others too: a shared filter's `-t` gives way, its `--tid` stays.
+    """
+    again = {option.name: option for option in own}
+    taken = {flag for option in own for flag in option.flags}
+    kept = []
+    for option in imported:
+        flags = tuple(flag for flag in option.flags if flag not in taken)
+        plain = replace(option, flags=flags) if flags else option
+        kept.append(again.pop(option.name, plain))
+    return (*kept, *again.values())
 
 
 class _Frame:
@@ -87,6 +103,13 @@ class _Expander:
                 return self._map(node, frame)
             case ast.Name(span, name):
                 return self._name(node, frame)
+            case ast.Type(_, "", name) if name in frame.values:
+                return self._type(node, *frame.values[name])
+            case ast.OffsetOf(span, kind, path):
+                named = [self._step(name, frame) for name in path]
+                return ast.OffsetOf(span, _as_type(self.node(kind, frame)), tuple(named))
+            case ast.SizeOf(span, operand):
+                return ast.SizeOf(span, _as_type(self.node(operand, frame)))
             case ast.Call(_, name, arguments) if name in self._macros:
                 return self._call(node, name, arguments, frame)
             case ast.Call(_, name, arguments) if name in self._functions:
@@ -127,6 +150,23 @@ class _Expander:
             return self._call(node, node.name, (), frame)
         return ast.Name(node.span, node.name)
 
+    def _type(self, node: ast.Type, given: ast.Expression, outer: _Frame) -> ast.Type | ast.TypeOf:
+        """A type that a macro got as its argument: `typeof(T)`, `struct T` or a bare name."""
+        value = self.node(given, outer)
+        if isinstance(value, ast.TypeOf) and isinstance(value.operand, ast.Type):
+            of = value.operand
+            return ast.Type(node.span, of.tag, of.name, (*of.suffixes, *node.suffixes))
+        if isinstance(value, ast.TypeOf) and not node.suffixes:
+            return value
+        if isinstance(value, ast.Name):
+            return ast.Type(node.span, "", value.name, node.suffixes)
+        raise self.fail(given.span, f"the macro uses '{node.name}' as a type", "give it typeof(TYPE)")
+
+    def _step(self, name: str, frame: _Frame) -> str:
+        """A member's name, which may be the macro's parameter."""
+        given = frame.values.get(name)
+        return given[0].name if given is not None and isinstance(given[0], ast.Name) else name
+
     def _spend(self, span: Span) -> None:
         self._count += 1
         if self._count > MAX_EXPANSIONS:
@@ -134,7 +174,7 @@ class _Expander:
 
     def _call(
         self, node: ast.Call | ast.Name, name: str, arguments: tuple[ast.Expression, ...], frame: _Frame
-    ) -> ast.Block:
+    ) -> ast.Block | ast.Group:
         macro = self._choose(node, name, arguments)
         if name in frame.open:
             chain = " → ".join((*frame.open, name))
@@ -144,6 +184,9 @@ class _Expander:
         for parameter, given in zip(macro.parameters, arguments, strict=True):
             self._bind(inner, parameter, given, frame)
         body = self._rebuilt(macro.body, inner)
+        only = body.statements[0] if body.has_value and len(body.statements) == 1 else None
+        if isinstance(only, ast.Evaluate):
+            return ast.Group(node.span, only.value)
         return ast.Block(node.span, body.statements, body.has_value)
 
     def _call_function(
@@ -208,3 +251,8 @@ def _fits(macro: ast.Macro, arguments: tuple[ast.Expression, ...]) -> bool:
     return all(
         isinstance(parameter, ast.Name) or type(parameter) is type(given) for parameter, given in pairs
     )
+
+
+def _as_type(node: Any) -> Any:
+    """The type behind `typeof(T)`, where a type may stand as it is."""
+    return node.operand if isinstance(node, ast.TypeOf) else node

@@ -191,7 +191,8 @@ class _Builder(Additions):
             return first
         return replace(first, span=self.span(meta), alternatives=tuple(others), optional=optional)
 
-    def attach_choice(self, meta: Meta, items: list[Token]) -> ast.AttachPoint:
+    def attach_choice(self, meta: Meta, items: list[Any]) -> ast.AttachPoint:
+        prototype = items.pop() if isinstance(items[-1], ast.Prototype) else None
         provider, *rest = items
         parts: list[tuple[str, Span]] = []
         for before, token in zip(items, rest, strict=False):
@@ -204,7 +205,8 @@ class _Builder(Additions):
         if rest and rest[-1].type == "COLON":
             parts.append(("", self.token_span(rest[-1])))
         names, spans = tuple(item[0] for item in parts), tuple(item[1] for item in parts)
-        return ast.AttachPoint(self.span(meta), str(provider), self.token_span(provider), names, spans)
+        where = self.token_span(provider)
+        return ast.AttachPoint(self.span(meta), str(provider), where, names, spans, prototype=prototype)
 
     def block(self, meta: Meta, items: list[Any]) -> ast.Block:
         span = self.span(meta)
@@ -235,6 +237,12 @@ class _Builder(Additions):
         token = items[0]
         name = self._string(self.token_span(token), token) if token.type == "STRING" else str(token)
         return ast.NamedArgument(self.span(meta), name, items[1])
+
+    def type_argument(self, meta: Meta, items: list[Token]) -> ast.TypeOf:
+        """`struct NAME` as a function's argument."""
+        span = self.span(meta)
+        tag, name, *stars = items
+        return ast.TypeOf(span, ast.Type(span, str(tag), str(name), (0,) * len(stars)))
 
     def let(self, meta: Meta, items: list[Any]) -> ast.Let:
         kind = next((item for item in items[1:2] if isinstance(item, ast.Type | ast.TypeOf)), None)

@@ -26,6 +26,7 @@ from lang.expand_function import function
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
 from lang.records import dataclass, replace
+from lang.resolution import Candidate, Choice, Resolution
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Kind:
     entry: str = ""  # the kind that sees the call begin: gives `duration`, and the arguments at entry
     registers: bool = False  # ctx is struct pt_regs, or holds one
     func: bool = False
+    named: bool = False  # func is the target's name, as known when the script is compiled
     special: bool = False
 
 
@@ -51,25 +53,74 @@ def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Ta
     """The targets of one attach point, in the kernel's order; reports and returns [] where there is none.
 
     Of `A || B` the first that this machine can attach is taken; an optional one that it cannot is told and
-    left out.
+    left out. What was tried is added to `expansion.resolutions`.
     """
-    if not point.alternatives and not point.optional:
-        return _expand_one(point, expansion)
-    refused: list[tuple[ast.AttachPoint, str]] = []
-    for choice in (point, *point.alternatives):
-        trial = replace(
-            expansion, found=Diagnostics(), settings=replace(expansion.settings, missing_probes="error")
-        )
-        targets = _expand_one(choice, trial)
-        if targets and not trial.found.errors:
-            return targets
-        refused.append((choice, trial.found.errors[0].message if trial.found.errors else "nothing matches"))
+    if point.alternatives or point.optional:
+        return _choose(point, expansion)
+    before = len(expansion.found.found)
+    expansion.tried, expansion.choosing, expansion.partly = [], False, True
+    targets = _expand_one(point, expansion)
+    told = [item.message for item in expansion.found.found[before:] if not targets]
+    choice = _choice(point, expansion, targets, told[0] if told else "nothing matches")
+    _record(point, expansion, [choice], 0 if targets else None)
+    return targets
+
+
+def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
+    """Of several alternatives the first; one that stands for a part of a function only if no other does."""
+    for partly in (False, True):
+        choices, waits = [], False
+        everything = (point, *point.alternatives)
+        for at, item in enumerate(everything):
+            trial = replace(
+                expansion, found=Diagnostics(), tried=[], choosing=True, partly=partly, parts_wait=False,
+                settings=replace(expansion.settings, missing_probes="error"),
+            )  # fmt: skip
+            targets = _expand_one(item, trial)
+            wrong = [found.message for found in trial.found.errors]
+            choices.append(_choice(item, trial, targets, wrong[0] if wrong else "nothing matches"))
+            waits |= trial.parts_wait
+            if targets and not wrong:
+                for told in trial.found.warnings:
+                    expansion.found.warn(told.span, told.message, *told.hints)
+                later = [
+                    Choice(_text(other), (), "not needed: an earlier alternative serves")
+                    for other in everything[at + 1 :]
+                ]
+                _record(point, expansion, [*choices, *later], at)
+                return targets
+        if not waits:
+            break
+    _record(point, expansion, choices, None)
     expansion.point = point
     if point.optional:
-        expansion.found.warn(point.span, f"skipped: {refused[-1][1]}")
+        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}")
         return []
-    reasons = [f"{choice.provider}:{':'.join(choice.parts)}: {reason}" for choice, reason in refused]
+    reasons = [f"{choice.text}: {choice.reason}" for choice in choices]
     return expansion.missing("none of these can be attached here", *reasons)
+
+
+def _text(point: ast.AttachPoint) -> str:
+    return ":".join((point.provider, *point.parts))
+
+
+def _choice(point: ast.AttachPoint, expansion: Expansion, targets: list[Target], reason: str) -> Choice:
+    """What became of one alternative; most kinds have one way to be attached, which says no more."""
+    tried = tuple(expansion.tried)
+    if not tried:
+        kind = BY_NAME.get(point.provider.lower().rpartition("=")[2])
+        way = kind.program if kind else point.provider
+        place = targets[0].label.partition(":")[2] if len(targets) == 1 else f"{len(targets)} probes"
+        named = _text(point).partition(":")[2]
+        tried = (Candidate(way, place) if targets else Candidate(way, named, reason),)
+    return Choice(_text(point), tried, "" if targets else reason, len(targets))
+
+
+def _record(
+    point: ast.AttachPoint, expansion: Expansion, choices: list[Choice], chosen: int | None
+) -> None:
+    text = " || ".join(choice.text for choice in choices) + ("?" if point.optional else "")
+    expansion.resolutions.append(Resolution(point.span, text, tuple(choices), chosen, point.optional))
 
 
 def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
@@ -89,6 +140,8 @@ def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
         hints = nearest(provider.lower(), known) or ("kinds: " + " ".join(item.name for item in KINDS),)
         return expansion.error(f"unknown probe kind '{provider}'", *hints, span=point.provider_span)
     expansion.syntax = kind.syntax
+    if point.prototype is not None and kind.program not in ("kprobe", "kretprobe", "fentry", "fexit"):
+        return expansion.error(f"a {kind.name} probe takes no prototype", span=point.prototype.span)
     targets = kind.expand(expansion)
     return [] if expansion.too_many(len(targets)) else targets
 
@@ -111,6 +164,7 @@ def _substitute(text: str, expansion: Expansion) -> str:
         expansion.error(f"the script has no option '{found[1]}'", *nearest(found[1], expansion.options))
         return ""
 
+    text = re.sub(r"\$\{opt\.(\w+)\}", option, text)
     if text.startswith("opt."):
         return re.sub(r"opt\.(\w+)", option, text, count=1)
     return re.sub(r"\$(\d+)", value, text)
@@ -144,14 +198,16 @@ KINDS = (
     Kind(
         "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe"),
         "return of a kernel function", args=True, numbered=True, retval=True, registers=True, entry="kprobe",
+        func=True, named=True,
     ),
     Kind(
         "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry"),
-        "entry of a kernel function, by trampoline", args=True,
+        "entry of a kernel function, by trampoline", args=True, numbered=True, func=True, named=True,
     ),
     Kind(
         "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit"),
-        "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
+        "return of a kernel function, by trampoline", args=True, numbered=True, retval=True, entry="fentry",
+        func=True, named=True,
     ),
     Kind(
         "uprobe", ("u",), "uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe", user("uprobe"),
@@ -163,11 +219,12 @@ KINDS = (
     ),
     Kind(
         "syscall", ("sc",), "syscall:NAME", "tracepoint", syscall("syscall"),
-        "entry of a system call", args=True,
+        "entry of a system call", args=True, func=True, named=True,
     ),
     Kind(
         "sysret", ("sr",), "sysret:NAME", "tracepoint", syscall("sysret"),
         "return of a system call", args=True, retval=True, entry="syscall",
+        func=True, named=True,
     ),
     Kind(
         "usdt", (), "usdt:BINARY:[PROVIDER:]NAME", "uprobe", usdt,

@@ -72,14 +72,15 @@ def read_settings(
             settings = _with(settings, name, item.value)
         except ValueError as wrong:
             found.error(item.value_span, str(wrong))
-    for name in NAMES:
+    # an old name first, so that the new one wins
+    for word, name in (*RENAMED.items(), *zip(NAMES, NAMES, strict=True)):
         for prefix in ("BPFTRACE_", "EBT_"):
-            text = environment.get(prefix + name.upper())
+            text = environment.get(prefix + word.upper())
             if text is not None:
                 try:
                     settings = _with(settings, name, text)
                 except ValueError as wrong:
-                    raise ValueError(f"{prefix}{name.upper()}: {wrong}") from None
+                    raise ValueError(f"{prefix}{word.upper()}: {wrong}") from None
     return settings
 
 

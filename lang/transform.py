@@ -10,6 +10,7 @@ from lark.tree import Meta
 from lang import ast
 from lang.source import Span
 
+_QUALIFIERS = {"const", "volatile", "restrict", "__user", "__rcu"}
 _Bounds = tuple[int, int | None]
 
 
@@ -47,7 +48,35 @@ class Additions:
             result = None
         return ast.Function(self.span(meta), str(name), parameters, result, body)
 
+    # ---- Prototypes of kernel functions
+
+    def prototype(self, meta: Meta, items: list[Any]) -> ast.Prototype:
+        result = items.pop() if items and isinstance(items[-1], ast.Type) else None
+        given = tuple(item for item in items if item is not None)
+        return ast.Prototype(self.span(meta), given, result)
+
+    def prototype_parameter(self, meta: Meta, items: list[Token]) -> ast.PrototypeParameter | None:
+        """`const struct file *f`: qualifiers go, the last word is the name; None for a lone `void`."""
+        span = self.span(meta)
+        words = [token for token in items if token not in _QUALIFIERS]
+        if [*map(str, words)] == ["void"]:
+            return None
+        stars = sum(token.type == "STAR" for token in words)
+        tag = str(words.pop(0)) if words and words[0].type in ("STRUCT", "UNION", "ENUM") else ""
+        names = [token for token in words if token.type == "NAME"]
+        plain = len(names) + stars == len(words) and words[-1].type == "NAME"
+        if not plain or len(names) < 2 or (tag and len(names) != 2):
+            self.fail(span, "a parameter is written TYPE NAME, for example struct file *file")
+        kind = ast.Type(span, tag, " ".join(names[:-1]), (0,) * stars)
+        return ast.PrototypeParameter(span, kind, str(names[-1]))
+
     # ---- Options
+
+    def for_option(self, meta: Meta, items: list[Any]) -> ast.ForOption:
+        variable, base, name, body = (item for item in items if str(item) != ".")
+        if base != "opt":
+            self.fail(self.token_span(base), "a loop goes through a range, a map or a list of options")
+        return ast.ForOption(self.span(meta), variable, str(name), body)
 
     def option(self, meta: Meta, items: list[Any]) -> ast.Option:
         name, (kind, choices, bounds), *rest = items

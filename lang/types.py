@@ -227,6 +227,13 @@ INT8, INT16, INT32, INT64 = (Int(bits, True) for bits in (8, 16, 32, 64))
 UINT8, UINT16, UINT32, UINT64 = (Int(bits, False) for bits in (8, 16, 32, 64))
 CHAR = Int(8, True, "char")
 
+# bpftrace's own names of types
+BASE_TYPES: dict[str, Type] = {
+    "bool": BOOL,
+    "void": VOID,
+    **{f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
 
 def size_of(kind: Type) -> int:
     """Bytes that a value of this type takes in a map, an event or a C struct."""

@@ -73,6 +73,8 @@ class Actions:
                 return partial(_repeat, partial(self._maps.zero, event.map))
             case "time":
                 return partial(_repeat, lambda: self._writer.text("time", strftime_now(event.text)))
+            case "screen":
+                return partial(_repeat, self._writer.screen)
             case "exit":
                 return partial(self._exit, event)
 
@@ -95,11 +97,21 @@ class Actions:
         """What is done with the text of a format that is not simply printed."""
         match event.action:
             case "cat":
-                self._writer.text("cat", read_file(text, self._cat_bytes))
+                self._cat(event, text)
             case "system":
                 self._writer.text("syscall", run_command(text))
             case "errorf" | "warnf":
                 self._writer.message(event.action, text, event.place)
+
+    def _cat(self, event: Event, path: str) -> None:
+        """A file's text on the output; why there is none on standard error, as bpftrace has it."""
+        try:
+            text = read_file(path, self._cat_bytes)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._writer.message("errorf", f"failed to open file '{path}': {reason}", event.place)
+        else:
+            self._writer.text("cat", text)
 
     def _join(self, event: Event, data: memoryview, run: Run) -> None:
         stride = stride_of(event.size)

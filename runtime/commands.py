@@ -6,12 +6,9 @@ import os
 
 
 def read_file(path: str, limit: int) -> str:
-    """The first `limit` bytes of a file; for one that cannot be read, why."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(limit).decode("utf-8", "surrogateescape")
-    except OSError as error:
-        return f"failed to open file '{path}': {error.strerror}\n"
+    """The first `limit` bytes of a file; OSError or ValueError where it cannot be read."""
+    with open(path, "rb") as file:
+        return file.read(limit).decode("utf-8", "surrogateescape")
 
 
 def run_command(text: str) -> str:

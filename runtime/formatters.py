@@ -14,10 +14,11 @@ from typing import Any
 from lang.diagnostics import CompilerBug
 from lang.syscalls import syscall_names
 from runtime.decode import Cache
-from runtime.units import UNITS, diskname, flag_names, unit_text
+from runtime.units import UNITS, diskname, flag_names, meminfo, octal, unit_text
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
+_AT_FDCWD = -100  # include/uapi/linux/fcntl.h
 _LAST_SIGNAL = 64
 _MASK64 = (1 << 64) - 1
 _SECOND = 1_000_000_000
@@ -83,6 +84,10 @@ def formatter(name: str, arguments: tuple[str, ...]) -> Callable[[Any], str]:
         return unit_text(name, int(arguments[0]))
     if name == "flags":
         return flag_names(arguments[0])
+    if name == "oct":
+        return octal(int(arguments[0]))
+    if name == "meminfo":
+        return lambda _: meminfo(arguments[0])
     if name not in _FORMATTERS:
         raise CompilerBug(f"no formatter is called {name!r}")
     return _FORMATTERS[name]
@@ -96,6 +101,15 @@ def username(uid: int) -> str:
     try:
         return pwd.getpwuid(uid & 0xFFFFFFFF).pw_name
     except (KeyError, OverflowError):
+        return ""
+
+
+def process_name(pid: int) -> str:
+    """The name of a process as it is now; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid & 0xFFFFFFFF}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\n")
+    except OSError:
         return ""
 
 
@@ -115,6 +129,18 @@ def signame(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
+
+
+def result(number: int) -> str:
+    """`-ENOENT` for -2; a number that is no error as it is."""
+    return f"-{errname(number)}" if number < 0 else str(number)
+
+
+def dirfd(number: int) -> str:
+    """`AT_FDCWD`, or the number of a descriptor."""
+    number = number & 0xFFFFFFFF
+    number -= (number & 1 << 31) << 1
+    return "AT_FDCWD" if number == _AT_FDCWD else str(number)
 
 
 def strerror(number: int) -> str:
@@ -138,6 +164,7 @@ def syscall_name(number: int) -> str:
 
 _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "username": username,
+    "comm": process_name,
     "mac": mac,
     "mac_address": mac,
     "macaddr": mac,
@@ -146,6 +173,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "signal_name": signal_name,
     "syscall_name": syscall_name,
     "signame": signame,
+    "result": result,
+    "dirfd": dirfd,
     "hex": lambda number: f"0x{number & _MASK64:x}",
     "diskname": diskname,
 }

@@ -47,7 +47,7 @@ class Maps:
     ) -> None:
         self._maps = {item.name: item for item in maps}
         self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
-        self._zeroed: set[str] = set()  # scalars whose blank value was written, by zero()
+        self._zeroed: set[str] = set()  # maps without keys whose blank value was written, by zero()
 
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
         """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
@@ -80,7 +80,10 @@ class Maps:
                 blank = slot.ljust(self._stride(item), b"\0") * (self._total(item) // self._stride(item))
                 self._access.map_update(self._fd(name), _ZERO_KEY, blank)
             return
-        self._blank(item, [key for key, _ in self._entries(item)])
+        entries = self._entries(item)
+        if item.key is None and any(raw.strip(b"\0") for _, raw in entries):
+            self._zeroed.add(name)
+        self._blank(item, [key for key, _ in entries])
 
     def _blank(self, item: Map, keys: Sequence[bytes]) -> None:
         zeros, fd = bytes(self._total(item)), self._fd(item.name)
@@ -211,7 +214,8 @@ class Maps:
         draw = histogram.json if self._values.style == "json" else histogram.text
         if item.key is None:
             rows = histogram.buckets(kind, counts, div)
-            return Dump(item.script_name, "hist", True, [("", draw(rows))]) if rows else None
+            there = rows or item.name in self._zeroed
+            return Dump(item.script_name, "hist", True, [("", draw(rows))]) if there else None
         size = item.key_size - 8
         found: dict[bytes, dict[int, int]] = {}
         for (key, _), count in zip(entries, counts, strict=True):

@@ -159,6 +159,12 @@ class Running:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
+    def close(self) -> None:
+        """Nothing more comes on its standard input."""
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 

@@ -89,6 +89,7 @@ VALUES: dict[str, dict[str, str]] = {
         r'buf("a\x01b", 3)': r"a\x01b",
         'ntop(pton("10.1.2.3"))': "10.1.2.3",
         'ntop(pton("fe80::1"))': "fe80::1",
+        "macaddr(str((uint64)0, 6))": "00:00:00:00:00:00",
         "is_err((uint64)-2)": "true",
         "is_err((uint64)4096)": "false",
     },
@@ -210,9 +211,10 @@ def test_join(ebt: Ebt) -> None:
 def test_cat(ebt: Ebt, tmp_path: Path) -> None:
     file = tmp_path / "text"
     file.write_text("first\nsecond\n")
-    assert begin(ebt, f'cat("{tmp_path}/%s", "text"); cat("/nowhere/at/all");') == [
-        "first", "second", "failed to open file '/nowhere/at/all': No such file or directory",
-    ]  # fmt: skip
+    assert begin(ebt, f'cat("{tmp_path}/%s", "text");') == ["first", "second"]
+    missing = ebt("-q", "-e", 'begin { cat("/nowhere/at/all"); print(1); }')
+    assert (lines(missing.stdout), missing.rc) == (["1"], 0)
+    assert missing.stderr.endswith("failed to open file '/nowhere/at/all': No such file or directory\n")
     assert begin(ebt, f'cat("{file}");', env={"BPFTRACE_MAX_CAT_BYTES": "3"}) == ["fir"]
 
 

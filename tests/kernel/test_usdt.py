@@ -41,15 +41,19 @@ int main(int argc, char **argv) {
 """
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled_probes(app: Path) -> None:
+    """The program at this place; skips where there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("usdt")
-    (folder / "app.c").write_text(PROGRAM)
-    subprocess.run([compiler, "-O1", "-o", folder / "app", folder / "app.c"], check=True)
-    return folder / "app"
+    subprocess.run([compiler, "-O1", "-o", app, "-x", "c", "-"], input=PROGRAM, text=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    app = tmp_path_factory.mktemp("usdt") / "app"
+    compiled_probes(app)
+    return app
 
 
 def test_arguments(ebt: Ebt, program: Path) -> None:

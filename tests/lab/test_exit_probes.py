@@ -1,4 +1,4 @@
-"""kretprobe and fexit know their entry: recursion through an overlay, eight threads, by both mechanisms."""
+"""kretprobe and fexit know their entry, by either mechanism: recursion through an overlay, eight threads."""
 
 from __future__ import annotations
 
@@ -29,8 +29,18 @@ for thread in running: thread.join()
 """
 
 
-@pytest.mark.parametrize(("before", "after"), [("kprobe", "kretprobe"), ("fentry", "fexit")])
-def test_each_return_has_its_own_entry(ebt: Ebt, tmp_path: Path, before: str, after: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "without"),
+    [
+        ("kprobe", "kretprobe", ""),
+        ("fentry", "fexit", ""),
+        ("fentry", "fexit", "fentry"),
+        ("kprobe", "kretprobe", "kprobe"),
+    ],
+)
+def test_each_return_has_its_own_entry(
+    ebt: Ebt, tmp_path: Path, before: str, after: str, without: str
+) -> None:
     """What the entry itself keeps by depth equals what the return has of its own."""
     name, script, folder = fresh(), tmp_path / "work.py", tmp_path / "files"
     script.write_text(WORK)
@@ -47,7 +57,8 @@ def test_each_return_has_its_own_entry(ebt: Ebt, tmp_path: Path, before: str, af
         end {{ clear(@deep); clear(@first); }}
     """
     command = f"{sys.executable} -I -S -B {script} {name} {folder} {FILES} {THREADS}"
-    result = ebt("-q", "-e", program, "-c", command, timeout=60)
+    options = ("--no-feature", without) if without else ()
+    result = ebt("-q", *options, "-e", program, "-c", command, timeout=60)
     assert (result.rc, result.stderr) == (0, ""), result
     shown = dict(line.split(": ") for line in lines(result.stdout))
     calls = FILES * THREADS

@@ -162,6 +162,12 @@ def sleeps(text: str) -> None:
         time.sleep(0.001)
 
 
+def run(text: str) -> None:
+    """A program, by its words, in a child process."""
+    words = text.split()
+    os.waitpid(os.posix_spawn(words[0], words, {}), 0)
+
+
 def say(text: str) -> None:
     """Say who this is."""
     print("pid", os.getpid(), flush=True)
@@ -188,7 +194,7 @@ STEPS: dict[str, Callable[[str], None]] = {
     function.__name__.rstrip("_"): function
     for function in (
         name, open_, read, badread, write, toupper, kill, uid, gid, cd, cpu, eachcpu, thread, child,
-        resetonfork, touch, connect, spin, sleep, sleeps, say, wait, ignore, leave,
+        resetonfork, touch, connect, spin, sleep, sleeps, run, say, wait, ignore, leave,
     )
 }  # fmt: skip
 
