@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from codegen.plan import Attach, ProgramKind
-from kernel.bpfcall import MULTI_RETURN, BpfError, kprobe_multi_link, online_cpus, raw_tracepoint_open
+from kernel.bpfcall import (
+    ATTACH_ITER,
+    MULTI_RETURN,
+    BpfError,
+    kprobe_multi_link,
+    link_create,
+    online_cpus,
+    raw_tracepoint_open,
+)
 from kernel.perfcall import (
     PERF_BREAKPOINT,
     PERF_HARDWARE,
@@ -50,6 +58,7 @@ class Attached:
 
     point: Attach
     descriptors: list[int]
+    kind: ProgramKind = "special"
     events: list[int] = field(default_factory=list)
 
     def close(self) -> None:
@@ -102,7 +111,7 @@ class Attacher:
 
     def attach(self, kind: ProgramKind, point: Attach, prog_fd: int) -> Attached:
         """Attach a program of this kind to this point. Raises AttachError, with nothing left behind."""
-        attached = Attached(point, [])
+        attached = Attached(point, [], kind)
         try:
             self._open(kind, attached, prog_fd)
         except OSError as error:
@@ -139,6 +148,8 @@ class Attacher:
                         pid=pid, cpu=cpu,
                     )  # fmt: skip
                     self._bind(attached, event, prog_fd)
+            case "iter":
+                attached.descriptors.append(link_create(prog_fd, 0, ATTACH_ITER))
             case "special":
                 raise AttachError(point, errno.EINVAL, "it is run, not attached")
 

@@ -15,11 +15,15 @@ _NAMED = 5  # of those that were left out
 class Attachable(Protocol):
     """What runtime.load gives: programs in the kernel."""
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> object: ...
+    def attach_all(
+        self, refused: Callable[[AttachError], None] | None = None, child: int = 0
+    ) -> object: ...
 
 
-def attach_script(loaded: Attachable, plan: Plan, writer: Writer) -> int:
+def attach_script(loaded: Attachable, plan: Plan, writer: Writer, child: int = 0) -> int:
     """Attach, and say what is left out; how many of the script's points are attached.
+
+    `child` is the process of -c, which user probes are then for.
 
     A point that a wildcard matched may be refused, and any where the script says so; but not all of them.
     Raises AttachError.
@@ -32,7 +36,7 @@ def attach_script(loaded: Attachable, plan: Plan, writer: Writer) -> int:
             raise error
         refused.append(error)
 
-    loaded.attach_all(hear)
+    loaded.attach_all(hear, child)
     special = sum(program.kind == "special" for program in plan.programs)
     if refused and len(refused) == plan.points - special:
         raise refused[0]

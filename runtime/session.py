@@ -46,6 +46,8 @@ class Loaded(Attachable, Protocol):
 
     def map_fd(self, name: str) -> int: ...
 
+    def iterate(self) -> bool: ...
+
     def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
     def detach(self) -> None: ...
@@ -129,7 +131,7 @@ class Session:
         self._loaded.run_special("begin")
         if any(item.kind == "special" and item.attach[0].name == "self" for item in self._plan.programs):
             stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
-        self._attach()
+        self._attach(child.pid if child else 0)
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
@@ -137,6 +139,8 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
+        if self._loaded.iterate():
+            stops.stop("the iteration is over")
         if not self._plan.waits:
             stops.stop("nothing is attached")
         self._loop(stops, None if duration is None else time.monotonic() + duration)
@@ -170,10 +174,10 @@ class Session:
             data = struct.pack("<QQq", start, cpid, clock_offset("sw_tai", "boot"))
             self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), data)
 
-    def _attach(self) -> None:
+    def _attach(self, child: int) -> None:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
-        self._writer.attached(attach_script(self._loaded, self._plan, self._writer))
+        self._writer.attached(attach_script(self._loaded, self._plan, self._writer, child))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Ebt
+from tests.kernel.support import fresh
 
 pytestmark = pytest.mark.kernel
 
@@ -96,3 +99,29 @@ def test_a_path_of_a_given_size(ebt: Ebt) -> None:
     lines = ebt("-q", "-e", "begin { print(path(curtask.fs.pwd)); }").stdout.splitlines()
     short = ebt("-q", "-e", "begin { print(path(curtask.fs.pwd, 4)); }").stdout.splitlines()
     assert len(lines[0]) > 3 and short[0] == lines[0][:3]
+
+
+def test_iterators(ebt: Ebt, tmp_path: Path) -> None:
+    """Three processes of a name of their own: so many tasks, and so many open files each."""
+    name = fresh("it")
+    program = shutil.copy(shutil.which("sleep") or "/bin/sleep", tmp_path / name)
+    file = tmp_path / "open"
+    file.write_text("")
+    running = []
+    with file.open() as opened:
+        for _ in range(3):
+            running.append(subprocess.Popen([program, "100"], stdin=opened, stdout=opened, stderr=opened))
+    try:
+        script = f"""
+            iter:task /ctx.task.comm == "{name}"/ {{ @tasks = count(); }}
+            iter:task_file /ctx.task.comm == "{name}"/ {{ @[path(ctx.file), ctx.fd] = count(); }}
+        """
+        assert ebt("-q", "-e", script).stdout.split() == [
+            *(word for fd in range(3) for word in (f"@[{file},", f"{fd}]:", "3")), "@tasks:", "3",
+        ]  # fmt: skip
+        script = f'iter:task_vma /ctx.task.comm == "{name}"/ {{ @[path(ctx.vma.vm_file)] = count(); }}'
+        assert f"@[{program}]:" in ebt("-q", "-e", script).stdout
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
