@@ -157,10 +157,10 @@ class Inference(Operators):
             return
         info.read = True
         support = self.machine.supports("percpu_lookup")
-        if not support.works and not (isinstance(info.value, Aggregate) and info.value.kind in SHARED):
-            what = "a record of aggregations" if isinstance(info.value, Record) else f"a {info.value}"
+        kind = f"{info.value.kind}()" if isinstance(info.value, Aggregate) else "record"
+        if not support.works and kind.rstrip("()") not in SHARED:
             reason = f"its parts of each CPU cannot be looked up there: {support.reason}"
-            self.error(node, f"{what} cannot be read in a probe on this kernel", reason, "print() shows it")
+            self.error(node, f"a {kind} cannot be read in a probe on this kernel", reason, "print() shows it")
 
     # ---- Tuples, steps, calls
 
