@@ -9,7 +9,7 @@ from codegen.names import Names, map_name
 from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
 from codegen.unit import CMap
 from lang.checked import Checked, MapInfo
-from lang.convert import SHARED, aggregates
+from lang.convert import aggregates, shareable
 from lang.diagnostics import CompilerBug
 from lang.machine import Machine
 from lang.records import dataclass, field
@@ -116,7 +116,7 @@ class Program:
 
     def is_shared(self, info: MapInfo) -> bool:
         """Whether all CPUs share one aggregation: a probe reads it, and cannot look at each CPU's (5.19)."""
-        if not info.read or not isinstance(info.value, Aggregate) or info.value.kind not in SHARED:
+        if not info.read or info.value is None or not shareable(info.value):
             return False
         return not self.machine.supports("percpu_lookup").works
 

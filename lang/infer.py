@@ -10,7 +10,7 @@ from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
-from lang.convert import SHARED, aggregates, as_int, castable, is_flexible, literal_type, promote
+from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote, shareable
 from lang.functions import FUNCTIONS, REFUSED
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
@@ -160,8 +160,10 @@ class Inference(Operators):
             return
         info.read = True
         support = self.machine.supports("percpu_lookup")
-        kind = f"{info.value.kind}()" if isinstance(info.value, Aggregate) else "record"
-        if not support.works and kind.rstrip("()") not in SHARED:
+        if not support.works and not shareable(info.value):
+            kind = "record with min() or max()"
+            if isinstance(info.value, Aggregate):
+                kind = f"{info.value.kind}()"
             reason = f"its parts of each CPU cannot be looked up there: {support.reason}"
             self.error(node, f"a {kind} cannot be read in a probe on this kernel", reason, "print() shows it")
 
