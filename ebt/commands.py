@@ -10,6 +10,7 @@ from ebt.compiling import compile_request, machine_for
 from ebt.doctor import doctor
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options
+from ebt.profile import profile
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
@@ -26,6 +27,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor
+       ebt profile save FILE
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
@@ -125,10 +127,16 @@ def _list(words: list[str], sources: list[Source]) -> int:
     return about(options) if options.help else list_tools(options.words)
 
 
+def _profile(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return about(options) if options.help else profile(options.words, options.btf)
+
+
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
     "fmt": _format,
     "doctor": _doctor,
     "list": _list,
+    "profile": _profile,
 }

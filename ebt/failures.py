@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 from codegen.plan import Place
@@ -15,6 +16,11 @@ from runtime.bpf import CompileError
 from runtime.libbcc import LibbccMissing
 from runtime.load import LoadError
 from runtime.text import OutputError
+
+# what the machine, not ebt, is short of
+_NO_ROOM = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
 
 
 def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tuple[str, int] | None:
@@ -31,6 +37,9 @@ def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tu
             return _at(problem.point.place, str(problem), sources), REFUSED
         case LibbccMissing() | ProfileError() | BtfError() | OutputError():
             return f"ebt: error: {problem}", WRONG
+        case OSError() if problem.errno in _NO_ROOM:
+            where = f"cannot write '{problem.filename}': " if problem.filename else "cannot write: "
+            return f"ebt: error: {where}{problem.strerror}", WRONG
         case CompilerBug():
             return f"ebt: {problem}\nhint: this is a fault of ebt, please report it with the script", REFUSED
     return None

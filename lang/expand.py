@@ -59,7 +59,7 @@ class Expansion:
     syntax: str = ""  # how such a probe is written
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:
-        article = "an" if kind == "interval" else "a"
+        article = "an" if kind[0] in "aeio" else "a"
         return self.error(f"{article} {kind} probe is written {self.syntax}", *hints)
 
     def error(self, message: str, *hints: str, span: Span | None = None) -> list[Target]:

@@ -49,6 +49,8 @@ class Loaded(Protocol):
 
     def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> object: ...
 
+    def iterate(self) -> bool: ...
+
     def run_special(self, name: Literal["begin", "end", "self"]) -> object: ...
 
     def detach(self) -> None: ...
@@ -138,6 +140,8 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
+        if self._loaded.iterate():
+            stops.stop("the iteration is over")
         if not self._plan.waits:
             stops.stop("nothing is attached")
         self._loop(stops, None if duration is None else time.monotonic() + duration)

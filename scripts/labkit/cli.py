@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from labkit import cache, fetch, guest, suite
+from labkit import cache, fetch, guest, record, suite
 from labkit.guest import LostGuest
 from labkit.host import CHECKOUT, LabError, need_packages, say
 from labkit.initramfs import Job
@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("pytest", nargs="*", metavar="-- PYTEST ARGUMENTS", help="such as -k NAME, --maxfail=1")
     fetching = commands.add_parser("fetch", help="bring the newest point release into the cache")
     fetching.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
+    recording = commands.add_parser("record", help="record kernels for tests/kernels (ebt profile save)")
+    recording.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
     commands.add_parser("list", help="show the kernels, and what is cached")
     for command in (run, shell, test):
         kept = "logs, and for each guest's $EBT_LAB_OUT" if command is test else "the guest's $EBT_LAB_OUT"
@@ -89,7 +91,8 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    commands = {"run": _run, "shell": _shell, "test": _test, "fetch": _fetch, "list": _list}
+    commands = {"run": _run, "shell": _shell, "test": _test, "fetch": _fetch, "record": _record,
+                "list": _list}
     try:
         return commands[options.command](options)
     except LostGuest as loss:
@@ -161,6 +164,14 @@ def _fetch(options: argparse.Namespace) -> int:
     for one in [kernel(name) for name in options.kernels] or KERNELS:
         print(f"{one.name}  {fetch.fetch(one).release}", flush=True)
     return 0
+
+
+def _record(options: argparse.Namespace) -> int:
+    need_packages()
+    status = 0
+    for one in [kernel(name) for name in options.kernels] or KERNELS:
+        status = max(status, record.record(one, _environment(), _writer(1)))
+    return status
 
 
 def _list(options: argparse.Namespace) -> int:

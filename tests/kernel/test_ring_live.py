@@ -80,6 +80,9 @@ class Loaded:
         self.done.append(name)
         self.on.get(name, lambda: None)()
 
+    def iterate(self) -> bool:
+        return False
+
     def run_special(self, name: str) -> None:
         self._step(name)
 
