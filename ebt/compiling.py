@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
+from codegen.entry import MISSED
 from codegen.pipeline import Compiled, compile_script
+from codegen.plan import Plan
 from ebt import kept
 from ebt.asked import About, Asked
 from ebt.kept import Ready
@@ -25,7 +27,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
 from lang.probes import BY_NAME
-from lang.records import dataclass
+from lang.records import dataclass, replace
 from lang.source import Source
 from runtime.bpf import Compiler
 from runtime.fitting import compile_fitting
@@ -68,7 +70,8 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in compiled.warnings if not _is_tools_choice(item))
     files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
-    ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
+    plan = compiled.plan if options.verbose else _of_tool(compiled.plan)
+    ready = Ready(options, plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
 
 
@@ -113,6 +116,16 @@ def _warn(compiled: Compiled, options: Options) -> None:
         for item in compiled.warnings:
             if options.verbose or not _is_tools_choice(item):
                 tell(item.render())
+
+
+def _of_tool(plan: Plan) -> Plan:
+    """A standard tool's plan: calls that were under way when it was attached are not the user's concern."""
+    folder = library() + os.sep
+    failures = tuple(
+        replace(item, expected=item.text == MISSED and item.place.file.startswith(folder))
+        for item in plan.failures
+    )
+    return replace(plan, failures=failures)
 
 
 def _is_tools_choice(item: Diagnostic) -> bool:

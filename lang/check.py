@@ -92,12 +92,12 @@ def check(
     found.raise_errors()
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
-    probes = wanted(script, Given(parameters, values))
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
+    probes = wanted(script, Given(parameters, values), checker.exists)
     drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
     _require_probes(script, probes, drafts, found)
-    declared = {option.name: option for option in script.options}
-    checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
     checker.settle(drafts)
     found.raise_errors()
