@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[2]
 KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.ebtk"))}
 TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
-WORDS = {"dirtop": ("-d", "1 /")}
+WORDS = {"dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4")}
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
 
 
 def resolve(kind: str, text: str) -> int | str:
     """What options name is looked up on no system here."""
-    return text if kind == "directories" else 1
+    return text if kind in ("directories", "filesystem") else 1
 
 
 @pytest.mark.parametrize("path", TOOLS, ids=lambda path: Path(path).stem)
