@@ -95,7 +95,8 @@ def check(
     declared = {option.name: option for option in script.options}
     checker = _Checker(machine, settings, parameters, found, declared, values)
     probes = wanted(script, Given(parameters, values), checker.exists)
-    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
+    process = pid or _process(script.options, values)
+    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
     found.raise_errors()
     _require_probes(script, probes, drafts, found)
     checker.declare(script.declarations)
@@ -117,6 +118,11 @@ def check(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values),
         found.warnings,
     )
+
+
+def _process(options: tuple[ast.Option, ...], values: Mapping[str, Constant]) -> int:
+    """The process that the script's own option of the kind pid names: for user probes it is as -p."""
+    return next((int(values[option.name]) for option in options if option.kind == "pid"), 0)
 
 
 def _require_probes(
@@ -148,8 +154,10 @@ def _expand(
     settings: Settings,
     found: Diagnostics,
     pid: int,
+    process: int,
 ) -> list[_Draft]:
     expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
+    expansion.process = process
     drafts = []
     for probe in probes:
         if found.full:

@@ -19,16 +19,16 @@ pytestmark = pytest.mark.lab
 del test_refused_in_one_line  # noqa: F821  (the same on all kernels)
 
 
-@pytest.fixture
-def work(ext4: Path, tmp_path: Path) -> Work:
+@pytest.fixture(name="work")
+def work_on_ext4(ext4: Path, tmp_path: Path) -> Work:
     """Work on ext4: an overlay calls much of the file system twice."""
     folder = ext4 / fresh()
     folder.mkdir()
     return Work(folder, tmp_path)
 
 
-@pytest.fixture
-def on_type(request: pytest.FixtureRequest, tmp_path: Path) -> Workers:
+@pytest.fixture(name="on_type")
+def on_a_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Workers:
     """Work on a file system of a type."""
     return lambda kind: Work(request.getfixturevalue(kind), tmp_path)
 
