@@ -21,10 +21,7 @@ TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
 WORDS = {"dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4")}
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
-FUNCTIONS_ONLY = set(
-    """mdflush cachestat dcsnoop dcstat dirtop filegone filelife fileslower filetop fsdist fsslower readahead
-    vfscount vfsstat numamove""".split()
-)
+FUNCTIONS_ONLY = set("mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove".split())
 _UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
