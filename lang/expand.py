@@ -103,7 +103,8 @@ def special(name: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         if any(part != "*" for part in expansion.parts):
             return expansion.error(f"'{name}' takes no parts")
-        if expansion.unsupported("test_run", f"'{name}'"):
+        runs = expansion.machine.supports("test_run").works or expansion.machine.supports("uprobe").works
+        if not runs and expansion.unsupported("test_run", f"'{name}'"):
             return []
         return [Target(name, name, expansion.point.span, name=name)]
 
