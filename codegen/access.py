@@ -101,7 +101,7 @@ def member(f: Function, node: ast.Member) -> Value:
     if place is None and f.target.kind == "sysret":
         item = next(item for item in f.target.fields or () if item.name == node.name)
         kind = f.body.type(node)
-        return Value(f"({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)}", kind)
+        return Value(f"(({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)})", kind)
     if place is None:
         number_of = next(i for i, item in enumerate(f.target.parameters or ()) if item.name == node.name)
         return f.argument(number_of, f.body.type(node))

@@ -14,7 +14,7 @@ from codegen.names import c_string, identifier
 from codegen.program import STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
-from lang.types import Pointer, Stack, Symbol, Type, size_of
+from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
 
 BPF_F_USER_STACK = 1 << 8  # include/uapi/linux/bpf.h
 _X86_CS = 17 * 8  # offset of cs in struct pt_regs, arch/x86/include/uapi/asm/ptrace.h
@@ -222,6 +222,10 @@ def write_user_symbol(f: Function, place: str, address: str) -> None:
 
 
 def _user_func(f: Function, place: str, kind: Type) -> None:
+    """A user function by its address; one whose name is known as text."""
+    if isinstance(kind, Str):
+        store_label(f, place, f.target.name)
+        return
     assert isinstance(kind, Symbol)
     write_user_symbol(f, place, "PT_REGS_IP(ctx)")
 

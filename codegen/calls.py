@@ -27,5 +27,6 @@ VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
 WRITERS: dict[str, Callable[[Function, str, Type, ast.Call], None]] = {
     **calls_memory.WRITERS,
     **calls_text.WRITERS,
+    **rows.WRITERS,
     "path": write_path,
 }

@@ -120,6 +120,8 @@ class TypeTable:
                 return f"struct {{ u32 length; char data[{size_of(kind) - 4}]; }} {name}"
             case Array(of, length):
                 return self.declare(of, f"{name}[{max(length, 1)}]")
+            case Formatted(_, of):
+                return self.declare(of, name)
         text = self.name(kind)
         return f"{text}{name}" if text.endswith("*") else f"{text} {name}"
 

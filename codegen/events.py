@@ -10,7 +10,7 @@ from codegen.ctypes import is_memory
 from codegen.function import Function, Value, reader
 from codegen.names import c_string
 from codegen.pieces import bare
-from codegen.plan import Action, Column
+from codegen.plan import Action, Column, TableCell
 from codegen.program import RING
 from lang import ast
 from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Timestamp, Type
@@ -29,6 +29,7 @@ def emit_event(
     top: int = 0,
     div: int = 0,
     columns: tuple[Column, ...] = (),
+    shown: tuple[TableCell, ...] = (),
 ) -> None:
     """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
     kinds = tuple(_sent_type(f, item) for item in values)
@@ -36,7 +37,7 @@ def emit_event(
     ready = [
         None if is_memory(kind) else _evaluate(f, item) for item, kind in zip(values, kinds, strict=True)
     ]
-    with _record(f, action, node, kinds, text, map_name, top, div, columns) as record:
+    with _record(f, action, node, kinds, text, map_name, top, div, columns, shown) as record:
         for number, (item, kind, value) in enumerate(zip(values, kinds, ready, strict=True)):
             place = f"{record}->field{number}"
             if value is None:
@@ -56,9 +57,10 @@ def _record(
     top: int = 0,
     div: int = 0,
     columns: tuple[Column, ...] = (),
+    shown: tuple[TableCell, ...] = (),
 ) -> Iterator[str]:
     """A record in the ring: inside the block its fields are filled, after it it is sent."""
-    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div, columns)
+    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div, columns, shown)
     record = f.names.fresh("event")
     f.code.line(f"struct {struct} *{record} = {RING}.ringbuf_reserve(sizeof(*{record}));")
     with f.code.block(f"if ({record})"):
@@ -184,6 +186,11 @@ def _debug(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
+def _screen(f: Function, node: ast.Call) -> Value:
+    emit_event(f, "screen", node)
+    return NOTHING
+
+
 def _checked(f: Function, node: ast.Call) -> Value:
     """static_assert(): the checker has seen that it holds."""
     return NOTHING
@@ -199,6 +206,7 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "clear": _map_action("clear"),
     "zero": _map_action("zero"),
     "time": _time,
+    "clear_screen": _screen,
     "exit": _exit,
     "join": _join,
     "debugf": _debug,

@@ -130,7 +130,9 @@ def for_range(f: Function, node: ast.ForRange) -> None:
         name = f.names.fresh(node.variable.name[1:])
         head = f"for ({c_type} {name} = {number(first)}; {name} < {number(last)}; {name}++)"
         with f.code.block(head, fresh=True):
-            f.variables[info] = name
+            # the body may change its variable, not how often the loop runs
+            changed = _changes(f, node.body, info)
+            f.variables[info] = f.temporary(f"this_{name}", c_type, name) if changed else name
             _body(f, node.body, in_c=True)
         del f.variables[info]
         return
@@ -143,6 +145,18 @@ def for_range(f: Function, node: ast.ForRange) -> None:
     inner.variables[info] = name
     loop.finish("loop", ["u64 index;"])
     loop.call(f"bpf_loop({rounds}, {loop.reference}, &{loop.all}, 0);")
+
+
+def _changes(f: Function, body: ast.Block, info: VariableInfo) -> bool:
+    """Whether a body assigns to a variable."""
+    for node in ast.walk(body):
+        if isinstance(node, ast.Assign | ast.AssignBy | ast.StepBefore | ast.StepAfter):
+            target = node.target
+            if isinstance(target, ast.Variable) and f.body.variables.get(target) is info:
+                return True
+        if isinstance(node, ast.Call) and node.name == "find":
+            return True
+    return False
 
 
 def for_map(f: Function, node: ast.ForMap) -> None:
@@ -184,7 +198,6 @@ class _Callback:
         self.name = f.program.function_names.fresh(f"{f.root}_loop")
         self._extra = extra or []
         self._captured = _captured(f, body)
-        self._returns = any(isinstance(item, ast.Return) for item in ast.walk(body))
         self.all = f.names.fresh("all")
         self.reference = f.program.refer(self.name)
         self.inner = self._inner()
@@ -194,6 +207,7 @@ class _Callback:
         inner = replace(
             f, code=type(f.code)(), names=type(f.names)(), variables={}, scratch=[], scratch_sizes=[],
             stack_used=0, record={}, name=self.name, context="u64 address", callback=True, prologue_at=2,
+            leaves=False,
         )  # fmt: skip
         for taken in ("all", "call", "address"):
             inner.names.fresh(taken)
@@ -220,7 +234,7 @@ class _Callback:
             member = self._member(name)
             shape = f"(*{member})" if is_memory(info.type) else member
             members.append(types.declare(info.type, shape) + ";")
-        if self._returns:
+        if self.inner.leaves:
             members.append("u64 returned;")
         types.composite(f"{self.name}_all", members or ["u64 nothing;"])
         types.composite(f"{self.name}_call", [*arguments, f"struct {self.name}_all *all;"])
@@ -243,7 +257,7 @@ class _Callback:
             if not is_memory(info.type):
                 f.code.line(f"{name} = {self.all}.{self._member(name)};")
                 f.code.forget(name)
-        if self._returns:
+        if self.inner.leaves:
             with f.code.block(f"if ({self.all}.returned)"):
                 f.leave()
 

@@ -68,6 +68,7 @@ class Function:
     name: str = ""
     root: str = ""  # the program's name: loops inside it are named after it
     callback: bool = False  # a loop's body, called by a helper
+    leaves: bool = False  # a callback that ends the probe around it
     callbacks: list[tuple[str, str]] = field(default_factory=list)  # of the whole program
     leaves_loop: tuple[str, str] = ("", "")  # C for break and continue
     context: str = "void *ctx"
@@ -279,6 +280,7 @@ class Function:
     def leave(self) -> None:
         """Leave the probe; out of a loop's body by way of the function around it."""
         if self.callback:
+            self.leaves = True
             self.code.line("all->returned = 1;")
         self.code.line(f"return {self.exit_value};")
 

@@ -180,7 +180,7 @@ def _divide(f: Function, node: ast.Binary, left: Value, right: Value, kind: Int)
 
 def side_taken(f: Function, node: ast.Binary) -> ast.Expression:
     """The side of `a ?? b` that this kernel has."""
-    return node.left if f.program.checked.sizes[node] else node.right
+    return f.body.meanings[node]
 
 
 def ternary(f: Function, node: ast.Ternary) -> Value:

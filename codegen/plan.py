@@ -26,7 +26,7 @@ ProgramKind = Literal[
 ]
 Action = Literal[
     "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
-    "errorf", "warnf", "emit", "table",
+    "errorf", "warnf", "emit", "table", "screen",
 ]  # fmt: skip
 
 
@@ -129,14 +129,24 @@ class Column:
 
 
 @dataclass(frozen=True)
+class TableCell:
+    """One column that table() was asked to show: `source` is the place in `Event.columns`."""
+
+    title: str
+    key: str
+    source: int
+    type: Type | None = None  # of a formatter that makes text of the number
+
+
+@dataclass(frozen=True)
 class Event:
     """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf, cat, system, errorf, warnf: `text` is the format. join: {u32 count, char[16][1024]}, `text` stands
-    between them. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
+    between them. screen: nothing. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
-    the column to sort by.
+    the column to sort by; `cells` are what it shows, where the script says so.
     """
 
     site: int
@@ -149,6 +159,7 @@ class Event:
     top: int = 0
     div: int = 0
     columns: tuple[Column, ...] = ()
+    cells: tuple[TableCell, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
 from codegen.names import Names, map_name
-from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place
+from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
 from codegen.unit import CMap
 from lang.checked import Checked, MapInfo
 from lang.convert import aggregates
@@ -188,6 +188,7 @@ class Program:
         top: int = 0,
         div: int = 0,
         columns: tuple[Column, ...] = (),
+        shown: tuple[TableCell, ...] = (),
     ) -> tuple[Event, str]:
         """A new emitting site, and the name of its C struct."""
         site = len(self.events)
@@ -206,7 +207,7 @@ class Program:
         lines += [f"u8 unused_{at}[{gap}];"] if gap else []
         self.types.composite(name, lines)
         place = place_of(span)
-        event = Event(site, action, at + gap, place, tuple(fields), text, map_name, top, div, columns)
+        event = Event(site, action, at + gap, place, tuple(fields), text, map_name, top, div, columns, shown)
         self.events.append(event)
         return event, name
 

@@ -6,15 +6,25 @@ from collections.abc import Callable
 
 from codegen.events import emit_event
 from codegen.function import Function, Value
-from codegen.plan import Column
+from codegen.pieces import member_names
+from codegen.plan import Column, TableCell
 from lang import ast
 from lang.checked import MapInfo
-from lang.functions_rows import FORMATTERS, cells, sort_name, table_columns
-from lang.types import VOID, Record
+from lang.functions_rows import (
+    FORMATTERS,
+    cells,
+    is_empty,
+    shown_name,
+    shown_side,
+    shown_type,
+    sort_name,
+    table_columns,
+)
+from lang.types import VOID, Formatted, Record, Tuple, Type
 
 
 def _emit(f: Function, node: ast.Call) -> Value:
-    found = cells(node)
+    found = cells(f, node)
     columns = tuple(Column(item.title, item.key) for item in found)
     emit_event(f, "emit", node, tuple(item.value for item in found), columns=columns)
     return Value("0", VOID)
@@ -26,16 +36,43 @@ def _formatted(f: Function, node: ast.Call) -> Value:
     return Value(f"({f.program.types.name(kind)}){f.evaluate(node.arguments[0]).text}", kind)
 
 
+def _percent(f: Function, node: ast.Call) -> Value:
+    """Millionths; what divides by nothing is nothing."""
+    part, whole = (f.evaluate(item).text for item in node.arguments[:2])
+    whole = f.temporary("whole", "u64", whole)
+    return Value(f"({whole} ? (u64){part} * 1000000 / {whole} : 0)", f.body.type(node))
+
+
+def _meminfo(f: Function, node: ast.Call) -> Value:
+    """User space knows it when it prints."""
+    return Value("0", f.body.type(node))
+
+
+def _format(f: Function, place: str, kind: Type, node: ast.Call) -> None:
+    assert isinstance(kind, Formatted) and isinstance(kind.of, Tuple)
+    names = member_names(kind.of)
+    for item, element, name in zip(node.arguments[1:], kind.of.elements, names, strict=True):
+        f.store(f"{place}.{name}", element, item)
+
+
 def _table(f: Function, node: ast.Call) -> Value:
     first, *options = node.arguments
     assert isinstance(first, ast.Map)
     spec, info = f.program.user_map(first.name)
     columns = tuple(Column(item.title, item.key) for item in table_columns(info))
-    named = {item.name: item.value for item in options if isinstance(item, ast.NamedArgument)}
-    sort = sort_name(f, named["sort"]) if "sort" in named else columns[len(columns) - _fields(info)].key
-    top = f.constant(named["top"]) if "top" in named else 0
+    named = [item for item in options if isinstance(item, ast.NamedArgument)]
+    how = {item.name: item.value for item in named}
+    sort = sort_name(f, how["sort"]) if "sort" in how else columns[len(columns) - _fields(info)].key
+    top = f.constant(how["top"]) if "top" in how else 0
     assert isinstance(top, int)
-    emit_event(f, "table", node, (), sort, spec.name, top, columns=columns)
+    shown = ((item.name, shown_side(f, item.value)) for item in named if item.name not in ("sort", "top"))
+    names = [column.key for column in columns]
+    chosen = tuple(
+        TableCell(title, title, names.index(shown_name(value)), shown_type(f, value))
+        for title, value in shown
+        if not is_empty(value)
+    )
+    emit_event(f, "table", node, (), sort, spec.name, top, columns=columns, shown=chosen)
     return Value("0", VOID)
 
 
@@ -43,8 +80,11 @@ def _fields(info: MapInfo) -> int:
     return len(info.value.names) if isinstance(info.value, Record) else 1
 
 
+WRITERS: dict[str, Callable[[Function, str, Type, ast.Call], None]] = {"format": _format}
 VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "emit": _emit,
     "table": _table,
+    "percent": _percent,
+    "meminfo": _meminfo,
     **dict.fromkeys(sorted(FORMATTERS), _formatted),
 }

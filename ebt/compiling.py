@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from ebt.options import Options, UsageError
 from ebt.request import Request, parse_request
 from ebt.run import NEEDS_ROOT, require_process
 from ebt.show import show_stage
+from ebt.tools import library
 from kernel.mounts import private_tracefs
 from kernel.resolve import resolve
 from lang.diagnostics import Diagnostic, ScriptError
@@ -26,6 +28,7 @@ from lang.probes import BY_NAME
 from lang.records import dataclass
 from lang.source import Source
 from runtime.bpf import Compiler
+from runtime.fitting import compile_fitting
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     Raises what ebt.failures describes, and About for words that ask for something else than a run.
     """
     started = time.monotonic()
-    named: list[tuple[str, str, int]] = []
+    named: list[tuple[str, str, int | str]] = []
     options, request = parse_request(asked, sources, partial(_resolve_and_note, named))
     if options.help or options.version or options.list:
         raise About(options)
@@ -58,16 +61,18 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         return None
     _require_probes(compiled, request)
     front = time.monotonic()
-    code = compiler.compile(compiled.c, request.source.name, map_names=compiled.plan.named)
+    compiled, code = compile_fitting(
+        compiled, partial(_compile, request, machine.as_machine, options), compiler, request.source.name
+    )
     if options.verbose:
         _tell_times(compiled, started, front)
-    warnings = tuple(item.render() for item in compiled.warnings)
+    warnings = tuple(item.render() for item in compiled.warnings if not _is_tools_choice(item))
     files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
     ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
 
 
-def _resolve_and_note(named: list[tuple[str, str, int]], kind: str, text: str) -> int:
+def _resolve_and_note(named: list[tuple[str, str, int | str]], kind: str, text: str) -> int | str:
     number = resolve(kind, text)
     named.append((kind, text, number))
     return number
@@ -89,12 +94,14 @@ def compile_request(request: Request, options: Options) -> Compiled:
     return compiled
 
 
-def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
+def _compile(
+    request: Request, machine: Machine, options: Options, environment: Mapping[str, str] | None = None
+) -> Compiled:
     return compile_script(
         request.input,
         machine,
         request.parameters,
-        dict(os.environ),
+        {**os.environ, **(environment or {})},
         options.pid,
         options.unsafe,
         request.options,
@@ -104,7 +111,13 @@ def _compile(request: Request, machine: Machine, options: Options) -> Compiled:
 def _warn(compiled: Compiled, options: Options) -> None:
     if options.warnings:
         for item in compiled.warnings:
-            tell(item.render())
+            if options.verbose or not _is_tools_choice(item):
+                tell(item.render())
+
+
+def _is_tools_choice(item: Diagnostic) -> bool:
+    """Whether a standard tool does without a probe that it can do without: not the user's concern."""
+    return item.message.startswith("skipped: ") and item.span.source.name.startswith(library() + os.sep)
 
 
 def _require_probes(compiled: Compiled, request: Request) -> None:

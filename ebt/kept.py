@@ -41,7 +41,7 @@ class Ready:
     code: bytes  # of runtime.object.Object
     warnings: tuple[str, ...] = ()
     files: tuple[tuple[str, tuple[int, ...]], ...] = ()  # what was read besides the script, and its `stamp`
-    named: tuple[tuple[str, str, int], ...] = ()  # kind, name and number of what options name on this system
+    named: tuple[tuple[str, str, int | str], ...] = ()  # kind, name, number of what options name here
 
     @property
     def object(self) -> Object:

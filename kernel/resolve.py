@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pwd
 import signal
 import stat
+from collections.abc import Callable
 
 _LAST_SIGNAL = 64
+_MAX_DIRECTORIES = 15  # as dirtop of BCC
 
 
-def resolve(kind: str, text: str) -> int:
+def resolve(kind: str, text: str) -> int | str:
     """The number of what an option of this kind names. Raises ValueError with the reason."""
     if not text or "\0" in text:
         raise ValueError(f"a {kind} is missing")
@@ -71,4 +74,31 @@ def _signal(text: str) -> int:
         raise ValueError(f"'{text}' is no signal") from None
 
 
-_READERS = {"pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal}
+def _directory(text: str) -> int:
+    """The inode number of a directory."""
+    try:
+        found = os.stat(text)
+    except OSError as problem:
+        raise ValueError(f"no directory '{text}': {problem.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise ValueError(f"'{text}' is no directory")
+    return found.st_ino
+
+
+def _directories(text: str) -> str:
+    """`INODE PATH` lines of directories, which commas separate; patterns stand for all that they match."""
+    found: dict[str, int] = {}
+    for pattern in text.split(","):
+        paths = sorted(filter(os.path.isdir, glob.glob(pattern))) if glob.has_magic(pattern) else [pattern]
+        found.update((path, _directory(path)) for path in paths)
+    if not found:
+        raise ValueError(f"'{text}' matches no directory")
+    if len(found) > _MAX_DIRECTORIES:
+        raise ValueError(f"{len(found)} directories: at most {_MAX_DIRECTORIES}")
+    return "\n".join(f"{inode} {path}" for path, inode in found.items())
+
+
+_READERS: dict[str, Callable[[str], int | str]] = {
+    "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
+    "directory": _directory, "directories": _directories,
+}  # fmt: skip

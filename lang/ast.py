@@ -295,6 +295,15 @@ class ForRange(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class ForOption(Node):
+    """`for $d : opt.directories`: the body once for each item of a list; lang.foreach unrolls it."""
+
+    variable: Variable
+    option: str
+    body: Block
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ForMap(Node):
     """`for $kv : @map`: each entry as a tuple (key, value)."""
 
@@ -530,6 +539,7 @@ Statement = (
     | While
     | ForRange
     | ForMap
+    | ForOption
     | Return
     | Break
     | Continue

@@ -72,6 +72,8 @@ def _stack(space: str) -> Callable[[Scene], Type | None]:
 
 
 def _func(scene: Scene) -> Type | None:
+    if scene.kind.named:
+        return Str(len(scene.target.name.encode()) + 1)
     return Symbol("user" if scene.target.kind.startswith("u") else "kernel")
 
 
@@ -190,6 +192,8 @@ def _beyond(number: int, scene: Scene) -> str | None:
         if number < REGISTER_ARGUMENTS:
             return None
         return f"arg{number} is not in a register: there are arg0 to arg{REGISTER_ARGUMENTS - 1}"
+    if scene.kind.entry in ("fentry",) and scene.target.parameters is None:
+        return None  # no prototype: registers serve
     count = len(scene.target.operands or scene.target.parameters or ())
     if number < count:
         return None

@@ -171,7 +171,7 @@ class _Printer:
         else:
             self.conditional(node.otherwise, f"{head} ")
 
-    def loop(self, node: ast.While | ast.ForRange | ast.ForMap | ast.Unroll) -> None:
+    def loop(self, node: ast.While | ast.ForRange | ast.ForMap | ast.ForOption | ast.Unroll) -> None:
         self.refuse_inside(node.span.start, node.body.span.start)
         match node:
             case ast.While(_, condition):
@@ -180,6 +180,8 @@ class _Printer:
                 head = f"unroll {value_text(count)}"
             case ast.ForRange(_, variable, first, last):
                 head = f"for {variable.name} : {value_text(first)}..{value_text(last)}"
+            case ast.ForOption(_, variable, option):
+                head = f"for {variable.name} : opt.{option}"
             case ast.ForMap(_, variable, table):
                 head = f"for {variable.name} : {table.name}"
         self.body(head, node.body)
@@ -217,6 +219,7 @@ _STATEMENTS: dict[type[ast.Node], Callable[[_Printer, Any], None]] = {
     ast.Unroll: _Printer.loop,
     ast.ForRange: _Printer.loop,
     ast.ForMap: _Printer.loop,
+    ast.ForOption: _Printer.loop,
 }
 
 

@@ -20,6 +20,7 @@ from lang.diagnostics import Diagnostic, Diagnostics, ScriptError, nearest
 from lang.expand import Expansion
 from lang.expand_syscall import syscall_fields
 from lang.fold import Constant, fold
+from lang.foreach import unroll_lists
 from lang.infer_statements import Statements
 from lang.machine import Machine
 from lang.needs import needs_of
@@ -90,6 +91,7 @@ def check(
     check_options(script.options, script.exclusions, found)
     found.raise_errors()
     values = values_for(script.options, options or {})
+    script = unroll_lists(script, values, found)
     probes = wanted(script, Given(parameters, values))
     drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
     found.raise_errors()
@@ -196,7 +198,9 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
-        label = target.label if {"probe", "probetype"} & names or target.kind in ("begin", "end") else ""
+        named = "func" in names and BY_NAME[target.kind].named
+        shown = named or {"probe", "probetype"} & names or target.kind in ("begin", "end")
+        label = target.label if shown else ""
         way = (target.kind, mechanism(target))
         groups.setdefault((way, used, given, operands, result, label), []).append(target)
     return [tuple(group) for group in groups.values()]

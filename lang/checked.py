@@ -81,7 +81,7 @@ class Body:
     targets: tuple[Target, ...]
     types: Mapping[ast.Node, Type]
     variables: Mapping[ast.Variable, VariableInfo]
-    meanings: Mapping[ast.Node, ast.Expression]  # of what is short for something else, such as ppid
+    meanings: Mapping[ast.Node, ast.Expression]  # of what is short for something else: ppid, a ?? b
     hoisted: tuple[VariableInfo, ...] = ()  # variables of the whole body, as in scripts of before block scope
 
     def type(self, node: ast.Node) -> Type:
@@ -98,7 +98,7 @@ class Checked:
     maps: Mapping[str, MapInfo]
     settings: Settings
     parameters: tuple[str, ...]
-    sizes: Mapping[ast.Node, int]  # what is constant: sizeof, kaddr(), AF_INET …, the side that ?? takes
+    sizes: Mapping[ast.Node, int]  # what is constant: sizeof, kaddr(), AF_INET …
     pid: int  # of -p; 0 without
     options: Mapping[str, Constant] = field(default_factory=dict)
 

@@ -80,6 +80,9 @@ class _Words:
         missing = next((option for option in self._waiting if required(option)), None)
         if missing is not None:
             raise CommandLineError(f"missing argument {missing.place}: {missing.description}".rstrip(": "))
+        for option in self._flags.values():
+            if required(option) and option.name not in self.values:
+                raise CommandLineError(f"missing option {option.flags[0]}: {option.description}")
         for exclusion in self._exclusions:
             given = [self._names[name] for name in exclusion.names if name in self.values]
             if len(given) > 1:
@@ -148,9 +151,13 @@ class _Words:
 
     def _set(self, option: ast.Option, what: str, text: str) -> None:
         try:
-            self.values[option.name] = option_value(option, text, self._resolve)
+            value = option_value(option, text, self._resolve)
         except ValueError as wrong:
             raise CommandLineError(f"{what}: {wrong}") from None
+        before = self.values.get(option.name)
+        if option.kind == "flags" and isinstance(before, int) and isinstance(value, int):
+            value |= before  # given several times, they add up
+        self.values[option.name] = value
 
 
 # ---- Help

@@ -180,7 +180,12 @@ def is_condition(kind: Type) -> bool:
 
 def storable(kind: Type) -> bool:
     """Whether a key, a variable, or a member of a tuple may have the type."""
-    return not isinstance(kind, Void) and not aggregates(kind)
+    return not isinstance(kind, Void) and not aggregates(kind) and not is_format(kind)
+
+
+def is_format(kind: Type) -> bool:
+    """Whether it is format()'s text, which a row alone can hold."""
+    return isinstance(kind, Formatted) and kind.name == "format"
 
 
 def aggregates(kind: Type | None) -> bool:

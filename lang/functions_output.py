@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from lang import ast
-from lang.convert import as_int
+from lang.convert import as_int, is_format, settle
 from lang.printf import Conversion, conversions
 from lang.signature import Function, Typing, expect_int, expect_text, fixed
-from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Int, Pointer, Type, Void
+from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Tuple, Type, Void
 
 _EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read")'
+ROW_ONLY = ("format() makes text of a row only", 'emit(NAME = format("…", …))')
 MAX_PRINTF_ARGUMENTS = 127
 
 
@@ -34,7 +35,20 @@ def _printf(typing: Typing, call: ast.Call) -> Type | None:
     return VOID
 
 
+def format_type(typing: Typing, call: ast.Call) -> Type | None:
+    """The type of format(): the values, and the text that user space makes of them."""
+    _printf(typing, call)
+    text, kinds = typing.constant(call.arguments[0]), [typing.type(item) for item in call.arguments[1:]]
+    known = tuple(settle(kind) for kind in kinds if kind is not None)
+    if len(known) < len(kinds) or not isinstance(text, str):
+        return None
+    return Formatted("format", Tuple(known), (text,))
+
+
 def _check_conversion(typing: Typing, conversion: Conversion, kind: Type, node: ast.Expression) -> None:
+    if is_format(kind):
+        typing.error(node, *ROW_ONLY)
+        return
     if isinstance(kind, Void):
         typing.error(node, "this has no value to print")
         return
@@ -58,6 +72,8 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
         kind = typing.type(first)
         if isinstance(kind, Void):
             typing.error(first, "this has no value to print")
+        elif kind is not None and is_format(kind):
+            typing.error(first, *ROW_ONLY)
         elif isinstance(kind, Aggregate):
             message = f"cannot print the value of individual keys of a {kind.kind}() map"
             hint = (
@@ -176,6 +192,7 @@ OUTPUT = (
     Function("fail", 1, None, _fail, "fail(format, literal, …)", "refuse to compile"),
     Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
     Function("print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"),
+    Function("clear_screen", 0, 0, fixed(VOID), "clear_screen()", "clear the terminal, or an empty line"),
     Function("time", 0, 1, _time, "time([format])", "print the time of day, by strftime"),
     Function("exit", 0, 1, _exit, "exit([code])", "end the script"),
     Function(

@@ -9,15 +9,19 @@ from lang import ast
 from lang.checked import MapInfo
 from lang.convert import as_int, castable, settle
 from lang.fold import Constant
+from lang.functions_output import format_type
 from lang.records import dataclass
 from lang.signature import Function, Typing, expect_int
-from lang.types import VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
+from lang.types import INT64, UINT64, VOID, Aggregate, Formatted, Record, Struct, Tuple, Type, Void
 
 MAX_COLUMNS = 64
 MAX_DIGITS = 9
 # formatter → digits behind the point where none are asked for
-UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0}
-FLAG_SETS = ("open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs")
+UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0, "percent": 2}
+FLAG_SETS = (
+    "open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs", "fsopen",
+    "fsmount", "mountattr", "movemount",
+)  # fmt: skip
 
 
 class Folding(Protocol):
@@ -35,16 +39,40 @@ class Cell:
     value: ast.Expression
 
 
-def cells(call: ast.Call) -> tuple[Cell, ...]:
-    """The columns of an emit() in order."""
-    return tuple(_cell(item) for item in call.arguments)
+def cells(typing: Folding, call: ast.Call) -> tuple[Cell, ...]:
+    """The columns of an emit() in order; one that is `constant ? value : ()` is left out where it is ()."""
+    found = (_cell(typing, item) for item in call.arguments)
+    return tuple(cell for cell in found if not is_empty(cell.value))
 
 
-def _cell(node: ast.Expression) -> Cell:
+def _cell(typing: Folding, node: ast.Expression) -> Cell:
     if isinstance(node, ast.NamedArgument):
-        return Cell(node.name, node.name, node.value)
+        return Cell(node.name, node.name, shown_side(typing, node.value))
+    node = shown_side(typing, node)
     name = column_name(node)
     return Cell(name.upper(), name, node)
+
+
+def shown_side(typing: Folding, node: ast.Expression) -> ast.Expression:
+    """What a `?:` leaves whose condition is constant, if one of its sides is ()."""
+    plain = _inner(node)
+    if not isinstance(plain, ast.Ternary) or plain.then is None:
+        return node
+    value = typing.constant(plain.condition)
+    if not isinstance(value, int) or not (is_empty(plain.then) or is_empty(plain.otherwise)):
+        return node
+    return shown_side(typing, plain.then if value else plain.otherwise)
+
+
+def _inner(node: ast.Expression) -> ast.Expression:
+    while isinstance(node, ast.Group):
+        node = node.inner
+    return node
+
+
+def is_empty(node: ast.Expression) -> bool:
+    node = _inner(node)
+    return isinstance(node, ast.Tuple) and not node.elements
 
 
 def column_name(node: ast.Expression) -> str:
@@ -83,9 +111,14 @@ def _emit(typing: Typing, call: ast.Call) -> Type | None:
     if len(call.arguments) > MAX_COLUMNS:
         typing.error(call, f"a row has up to {MAX_COLUMNS} columns ({len(call.arguments)} provided)")
     titles: set[str] = set()
-    for node, cell in zip(call.arguments, cells(call), strict=True):
+    shown = cells(typing, call)
+    if not shown:
+        typing.error(call, "this row has no column")
+    for cell in shown:
         if cell.title in titles:
-            typing.error(node, f"two columns are called '{cell.title}'", f'"OTHER" = {cell.value.span.text}')
+            typing.error(
+                cell.value, f"two columns are called '{cell.title}'", f'"OTHER" = {cell.value.span.text}'
+            )
         titles.add(cell.title)
         _check_cell(typing, cell)
     return VOID
@@ -115,15 +148,59 @@ def _table(typing: Typing, call: ast.Call) -> Type | None:
     if isinstance(kind, Aggregate) and isinstance(castable(kind), Aggregate):
         typing.error(first, f"a {kind.kind}() map is no table", "print(@map) prints it")
     for node in rest:
-        if isinstance(node, ast.NamedArgument) and node.name == "top":
+        if not isinstance(node, ast.NamedArgument):
+            typing.error(node, "table() takes TITLE = COLUMN, sort = COLUMN and top = NUMBER behind the map")
+        elif node.name == "top":
             value = typing.constant(node.value)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 typing.error(node.value, "table(): top must be a literal that is not negative")
-        elif isinstance(node, ast.NamedArgument) and node.name == "sort":
+        elif node.name == "sort":
             _check_sort(typing, node.value, info)
         else:
-            typing.error(node, "table() takes sort = COLUMN and top = NUMBER behind the map")
+            _check_shown(typing, node.value, info)
     return VOID
+
+
+def _check_shown(typing: Typing, node: ast.Expression, info: MapInfo) -> None:
+    """A column's name, or a formatter of one that is a number."""
+    node = shown_side(typing, node)
+    if is_empty(node):
+        return
+    columns = table_columns(info)
+    call = node if isinstance(node, ast.Call) and node.name in FORMATTERS else None
+    name = shown_name(node)
+    if name not in [item.key for item in columns]:
+        message = "there is no such column" if call is None else f"{call.name}() of what is no column"
+        typing.error(node, message, "columns: " + " ".join(item.key for item in columns))
+        return
+    if call is None:
+        return
+    kinds = info.value.elements if isinstance(info.value, Record) else (info.value,)
+    place = [item.key for item in columns].index(name) - (len(columns) - len(kinds))
+    kind = kinds[place] if place >= 0 else None
+    number = castable(kind) if kind is not None else None
+    if number is None or isinstance(number, Aggregate) or as_int(number) is None:
+        typing.error(call, f"{call.name}() makes text of a number among the values", "make it in the key")
+        return
+    if len(call.arguments) == 2 and call.name != "flags":
+        _digits(typing, call, 1)
+    elif call.name == "flags":
+        _flag_set(typing, call)
+
+
+def shown_type(typing: Folding, node: ast.Expression) -> Type | None:
+    """The type of the text that a formatter makes of a column; None where the column stands as it is."""
+    if not isinstance(node, ast.Call) or node.name not in FORMATTERS:
+        return None
+    given = typing.constant(node.arguments[1]) if len(node.arguments) == 2 else UNITS.get(node.name, 1)
+    return Formatted(node.name, INT64, (str(given),) if node.name in (*UNITS, "oct", "flags") else ())
+
+
+def shown_name(node: ast.Expression) -> str:
+    """The column that a table()'s argument shows."""
+    if isinstance(node, ast.Call) and node.name in FORMATTERS and node.arguments:
+        node = node.arguments[0]
+    return column_name(node)
 
 
 def _check_sort(typing: Typing, node: ast.Expression, info: MapInfo) -> None:
@@ -168,13 +245,17 @@ def _number(typing: Typing, call: ast.Call) -> Type | None:
 def _unit(typing: Typing, call: ast.Call) -> Type | None:
     kind, digits = _number(typing, call), UNITS[call.name]
     if len(call.arguments) == 2:
-        given = typing.constant(call.arguments[1])
-        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MAX_DIGITS:
-            message = f"{call.name}(): the digits must be a literal from 0 to {MAX_DIGITS}"
-            typing.error(call.arguments[1], message)
-        else:
-            digits = given
+        digits = _digits(typing, call, 1)
     return None if kind is None else Formatted(call.name, as_int(kind) or kind, (str(digits),))
+
+
+def _digits(typing: Typing, call: ast.Call, at: int) -> int:
+    given = typing.constant(call.arguments[at])
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MAX_DIGITS:
+        message = f"{call.name}(): the digits must be a literal from 0 to {MAX_DIGITS}"
+        typing.error(call.arguments[at], message)
+        return 0
+    return given
 
 
 def _plain(typing: Typing, call: ast.Call) -> Type | None:
@@ -182,12 +263,38 @@ def _plain(typing: Typing, call: ast.Call) -> Type | None:
     return None if kind is None else Formatted(call.name, as_int(kind) or kind)
 
 
-def _flags(typing: Typing, call: ast.Call) -> Type | None:
-    kind, name = _number(typing, call), typing.constant(call.arguments[1])
-    if name not in FLAG_SETS:
-        typing.error(call.arguments[1], "flags() expects the name of a set of flags", " ".join(FLAG_SETS))
+def _percent(typing: Typing, call: ast.Call) -> Type | None:
+    for node in call.arguments[:2]:
+        expect_int(typing, node, "percent(): what is compared")
+    digits = _digits(typing, call, 2) if len(call.arguments) == 3 else UNITS["percent"]
+    return Formatted("percent", UINT64, (str(digits),))
+
+
+def _oct(typing: Typing, call: ast.Call) -> Type | None:
+    kind = _number(typing, call)
+    digits = _digits(typing, call, 1) if len(call.arguments) == 2 else 1
+    return None if kind is None else Formatted("oct", as_int(kind) or kind, (str(digits),))
+
+
+def _meminfo(typing: Typing, call: ast.Call) -> Type | None:
+    name = typing.constant(call.arguments[0])
+    if not isinstance(name, str) or not isinstance(call.arguments[0], ast.String):
+        typing.error(call.arguments[0], "meminfo() expects a line of /proc/meminfo as a literal", '"Cached"')
         return None
-    return None if kind is None else Formatted("flags", as_int(kind) or kind, (str(name),))
+    return Formatted("meminfo", UINT64, (name,))
+
+
+def _flags(typing: Typing, call: ast.Call) -> Type | None:
+    kind, name = _number(typing, call), _flag_set(typing, call)
+    return None if kind is None or not name else Formatted("flags", as_int(kind) or kind, (name,))
+
+
+def _flag_set(typing: Typing, call: ast.Call) -> str:
+    name = typing.constant(call.arguments[1]) if len(call.arguments) == 2 else ""
+    if name not in FLAG_SETS:
+        typing.error(call.arguments[-1], "flags() expects the name of a set of flags", " ".join(FLAG_SETS))
+        return ""
+    return str(name)
 
 
 def _formatter(
@@ -198,15 +305,28 @@ def _formatter(
 
 ROWS = (
     Function("emit", 1, None, _emit, "emit(value, NAME = value, …)", "print one row of a table"),
-    Function("table", 1, 3, _table, "table(@map, sort = COLUMN, top = N)", "print a map as a table"),
+    Function(
+        "table",
+        1,
+        None,
+        _table,
+        "table(@map, TITLE = COLUMN, …, sort = COLUMN, top = N)",
+        "print a map as a table",
+    ),
     _formatter("ms", "ms(nanoseconds[, digits])", "nanoseconds as milliseconds", _unit, 2),
     _formatter("us", "us(nanoseconds[, digits])", "nanoseconds as microseconds", _unit, 2),
     _formatter("sec", "sec(nanoseconds[, digits])", "nanoseconds as seconds", _unit, 2),
     _formatter("kb", "kb(bytes[, digits])", "bytes as KiB", _unit, 2),
     _formatter("hex", "hex(number)", "a number as 0x…", _plain),
+    _formatter("oct", "oct(number[, digits])", "a number in octal; n/a below 0", _oct, 2),
+    Function("percent", 2, 3, _percent, "percent(part, whole[, digits])", "a part of the whole, as 12.50%"),
+    Function("meminfo", 1, 1, _meminfo, 'meminfo("Cached")', "a line of /proc/meminfo, in MiB"),
+    _formatter("result", "result(number)", "what a system call returned: -ENOENT, or the number", _plain),
+    _formatter("dirfd", "dirfd(number)", "a directory's descriptor: AT_FDCWD, or the number", _plain),
+    Function("format", 1, None, format_type, "format(format, value, …)", "a row's cell as printf makes it"),
     _formatter("errname", "errname(number)", "an error's name: ENOENT", _plain),
     _formatter("signame", "signame(number)", "a signal's name: SIGTERM", _plain),
     _formatter("diskname", "diskname(device)", "a disk's name by the kernel's dev_t", _plain),
     _formatter("flags", 'flags(number, "open")', "the names of the bits that are set", _flags, 2),
 )
-FORMATTERS = frozenset(item.name for item in ROWS) - {"emit", "table"}
+FORMATTERS = frozenset(item.name for item in ROWS) - {"emit", "table", "percent", "meminfo", "format"}

@@ -100,7 +100,7 @@ class Flow(Inference):
             return self._type_exists(text)
         kind, *parts = text.split(":")
         found = Diagnostics()
-        expansion = Expansion(self.machine, self.parameters, self.settings, found)
+        expansion = Expansion(self.machine, self.parameters, self.settings, found, options=self.option_values)
         spans = tuple(node.span for _ in parts)
         point = ast.AttachPoint(node.span, kind, node.span, tuple(parts), spans)
         return bool(expand_attach_point(point, expansion)) and not found.errors
@@ -123,8 +123,8 @@ class Flow(Inference):
         left = self._present(node.left)
         if left is None:
             return None
-        self.sizes[node] = left
-        return self.type(node.left if left else node.right)
+        side = self.meanings[node] = node.left if left else node.right
+        return self.type(side)
 
     def _present(self, node: ast.Expression) -> bool | None:
         """Whether every field on the way exists; None while a type is not known yet."""

@@ -37,10 +37,26 @@ def merge(first: ast.Script, second: ast.Script) -> ast.Script:
         probes=first.probes + second.probes,
         definitions=first.definitions + second.definitions,
         macros=first.macros + second.macros,
-        options=first.options + second.options,
+        options=_merged_options(first.options, second.options),
         exclusions=first.exclusions + second.exclusions,
         functions=first.functions + second.functions,
     )
+
+
+def _merged_options(imported: tuple[ast.Option, ...], own: tuple[ast.Option, ...]) -> tuple[ast.Option, ...]:
+    """The options of an imported file, and those of the file that imports it, which has its way.
+
+    An option that it declares again stands in the place of the imported one. A flag that it has of its own
+    is taken from an imported option that has others too: a shared filter's `-t` gives way, its `--tid` stays.
+    """
+    again = {option.name: option for option in own}
+    taken = {flag for option in own for flag in option.flags}
+    kept = []
+    for option in imported:
+        flags = tuple(flag for flag in option.flags if flag not in taken)
+        plain = replace(option, flags=flags) if flags else option
+        kept.append(again.pop(option.name, plain))
+    return (*kept, *again.values())
 
 
 class _Frame:
@@ -134,7 +150,7 @@ class _Expander:
 
     def _call(
         self, node: ast.Call | ast.Name, name: str, arguments: tuple[ast.Expression, ...], frame: _Frame
-    ) -> ast.Block:
+    ) -> ast.Block | ast.Group:
         macro = self._choose(node, name, arguments)
         if name in frame.open:
             chain = " → ".join((*frame.open, name))
@@ -144,6 +160,9 @@ class _Expander:
         for parameter, given in zip(macro.parameters, arguments, strict=True):
             self._bind(inner, parameter, given, frame)
         body = self._rebuilt(macro.body, inner)
+        only = body.statements[0] if body.has_value and len(body.statements) == 1 else None
+        if isinstance(only, ast.Evaluate):
+            return ast.Group(node.span, only.value)
         return ast.Block(node.span, body.statements, body.has_value)
 
     def _call_function(

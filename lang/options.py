@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from lang import ast
+from lang.constants import well_known
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
 from lang.literals import DURATIONS, parse_integer
@@ -17,15 +18,17 @@ from lang.types import BOOL, INT64, UINT64, Int, Str, Type
 
 _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)}
 # what the running system knows by name → the number that means none
-SYSTEM_KINDS = {"pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0}
-KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", *SYSTEM_KINDS)
+SYSTEM_KINDS: dict[str, int | str] = {
+    "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "directory": 0, "directories": "",
+}  # fmt: skip
+KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", *SYSTEM_KINDS)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _FLAG = re.compile(r"-[A-Za-z0-9]|--[A-Za-z0-9][\w-]*")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 MAX_TEXT = 4000
-_NOTHING = {"bool": "false", "string": "", "duration": "0", "size": "0"}
+_NOTHING = {"flags": "", "bool": "false", "string": "", "duration": "0", "size": "0"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ def option_type(option: ast.Option, value: Constant) -> Type:
     return _INTEGERS.get(option.kind, UINT64)
 
 
-Resolve = Callable[[str, str], int]
+Resolve = Callable[[str, str], int | str]
 
 
-def no_system(kind: str, text: str) -> int:
+def no_system(kind: str, text: str) -> int | str:
     """Resolve nothing: where no system can be asked."""
     raise ValueError(f"no {kind} can be looked up here")
 
@@ -58,7 +61,8 @@ def no_system(kind: str, text: str) -> int:
 def option_value(option: ast.Option, text: str, resolve: Resolve = no_system) -> Constant:
     """The value that a text has for an option. Raises ValueError with what was expected.
 
-    `resolve(kind, text)` finds the number of a process, user, disk, cgroup or signal, or raises ValueError.
+    `resolve(kind, text)` finds the number of a process, user, disk, cgroup, signal or directory (its inode),
+    of several directories `INODE PATH` lines; or raises ValueError.
     """
     if option.kind in SYSTEM_KINDS:
         return resolve(option.kind, text)
@@ -90,8 +94,8 @@ def default_value(option: ast.Option) -> Constant:
 
 
 def required(option: ast.Option) -> bool:
-    """Whether the option must be given: a positional one without a default."""
-    return bool(option.place) and option.default is None
+    """Whether the option must be given: a positional one, or a list, without a default."""
+    return (bool(option.place) or option.kind == "directories") and option.default is None
 
 
 def values_for(options: tuple[ast.Option, ...], given: Mapping[str, Constant]) -> dict[str, Constant]:
@@ -141,6 +145,17 @@ def _duration(option: ast.Option, text: str) -> int:
     return _whole(text, found[1], DURATIONS[found[2]]) if found else 0
 
 
+def _named_bits(option: ast.Option, text: str) -> int:
+    """`O_WRONLY,O_RDWR`: names of the C headers' bits, all together."""
+    bits = 0
+    for name in re.split(r"[,|]", text) if text else ():
+        number = well_known(name.strip())
+        if number is None:
+            raise ValueError(f"'{name.strip()}' is no flag, such as O_CREAT")
+        bits |= number
+    return bits
+
+
 def _size(option: ast.Option, text: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
@@ -164,6 +179,7 @@ _READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
     "enum": _choice,
     "duration": _duration,
     "size": _size,
+    "flags": _named_bits,
 }
 
 

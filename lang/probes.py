@@ -45,6 +45,7 @@ class Kind:
     entry: str = ""  # the kind that sees the call begin: gives `duration`, and the arguments at entry
     registers: bool = False  # ctx is struct pt_regs, or holds one
     func: bool = False
+    named: bool = False  # func is the target's name, as known when the script is compiled
     special: bool = False
 
 
@@ -163,6 +164,7 @@ def _substitute(text: str, expansion: Expansion) -> str:
         expansion.error(f"the script has no option '{found[1]}'", *nearest(found[1], expansion.options))
         return ""
 
+    text = re.sub(r"\$\{opt\.(\w+)\}", option, text)
     if text.startswith("opt."):
         return re.sub(r"opt\.(\w+)", option, text, count=1)
     return re.sub(r"\$(\d+)", value, text)
@@ -196,14 +198,16 @@ KINDS = (
     Kind(
         "kretprobe", ("kr",), "kretprobe:[MODULE:]FUNCTION", "kretprobe", function("kretprobe"),
         "return of a kernel function", args=True, numbered=True, retval=True, registers=True, entry="kprobe",
+        func=True, named=True,
     ),
     Kind(
         "fentry", ("f", "kfunc"), "fentry:[MODULE:]FUNCTION", "fentry", function("fentry"),
-        "entry of a kernel function, by trampoline", args=True,
+        "entry of a kernel function, by trampoline", args=True, numbered=True, func=True, named=True,
     ),
     Kind(
         "fexit", ("fr", "kretfunc"), "fexit:[MODULE:]FUNCTION", "fexit", function("fexit"),
-        "return of a kernel function, by trampoline", args=True, retval=True, entry="fentry",
+        "return of a kernel function, by trampoline", args=True, numbered=True, retval=True, entry="fentry",
+        func=True, named=True,
     ),
     Kind(
         "uprobe", ("u",), "uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe", user("uprobe"),
@@ -215,11 +219,12 @@ KINDS = (
     ),
     Kind(
         "syscall", ("sc",), "syscall:NAME", "tracepoint", syscall("syscall"),
-        "entry of a system call", args=True,
+        "entry of a system call", args=True, func=True, named=True,
     ),
     Kind(
         "sysret", ("sr",), "sysret:NAME", "tracepoint", syscall("sysret"),
         "return of a system call", args=True, retval=True, entry="syscall",
+        func=True, named=True,
     ),
     Kind(
         "usdt", (), "usdt:BINARY:[PROVIDER:]NAME", "uprobe", usdt,

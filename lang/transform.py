@@ -72,6 +72,12 @@ class Additions:
 
     # ---- Options
 
+    def for_option(self, meta: Meta, items: list[Any]) -> ast.ForOption:
+        variable, base, name, body = (item for item in items if str(item) != ".")
+        if base != "opt":
+            self.fail(self.token_span(base), "a loop goes through a range, a map or a list of options")
+        return ast.ForOption(self.span(meta), variable, str(name), body)
+
     def option(self, meta: Meta, items: list[Any]) -> ast.Option:
         name, (kind, choices, bounds), *rest = items
         default, default_span = None, self.token_span(name)

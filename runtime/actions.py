@@ -73,6 +73,8 @@ class Actions:
                 return partial(_repeat, partial(self._maps.zero, event.map))
             case "time":
                 return partial(_repeat, lambda: self._writer.text("time", strftime_now(event.text)))
+            case "screen":
+                return partial(_repeat, self._writer.screen)
             case "exit":
                 return partial(self._exit, event)
 

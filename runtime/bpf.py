@@ -43,7 +43,7 @@ Headers = Literal["auto", "own", "bcc"]
 _COMPLAINT = re.compile(r"^(.+?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^;.*// Line +(\d+)\s*$")
 _LISTED_INSN = re.compile(r"^ *(\d+):\s")
-_DONE, _REFUSED, _MISSING, _BROKEN = b"O", b"E", b"M", b"B"
+_DONE, _REFUSED, _MISSING, _BROKEN, _LOST = b"O", b"E", b"M", b"B", b"L"
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,12 @@ class Compiler:
         self._answered = False
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()
+        self._printed = fcntl.fcntl(os.memfd_create("ebt-clang"), fcntl.F_DUPFD_CLOEXEC, 3)
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._request)
             os.close(self._answer)
-            _serve(request_read, answer_write, tree)
+            _serve(request_read, answer_write, tree, self._printed)
         os.close(request_read)
         os.close(answer_write)
 
@@ -128,14 +129,17 @@ class Compiler:
         self._request = -1
         answer = _read_all(self._answer)
         self._answered = bool(answer)
-        return answer, 0 if answer else self._wait()
+        if answer:
+            return answer, 0
+        status = self._wait()  # LLVM ends the whole process where it has no other way out
+        return _LOST + os.pread(self._printed, 1 << 16, 0), status
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
-        for end in (self._request, self._answer):
+        for end in (self._request, self._answer, self._printed):
             if end >= 0:
                 os.close(end)
-        self._request = self._answer = -1
+        self._request = self._answer = self._printed = -1
         if self._answered and self._pid:  # it is on its way out, which takes a while: it has much memory
             _leaving.append(self._pid)
             self._pid = 0
@@ -174,8 +178,9 @@ def _understand(name: str, answer: bytes, status: int) -> tuple[Object, str]:
         raise CompileError(first or last_line(output) or "clang gave no reason", complaints, output)
     if kind == _BROKEN:
         raise CompileError(last_line(output), output=output)
+    said = last_line(output)
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    raise CompileError(f"clang {how} while compiling {name}", output=output)
+    raise CompileError(f"clang {how} while compiling {name}" + (f": {said}" if said else ""), output=output)
 
 
 def parse_complaints(output: str) -> tuple[Complaint, ...]:
@@ -226,14 +231,14 @@ def last_line(output: str) -> str:
 # --- the child --------------------------------------------------------------------------------------
 
 
-def _serve(request: int, answer: int, tree: str) -> NoReturn:
+def _serve(request: int, answer: int, tree: str, printed: int) -> NoReturn:
     """Load libbcc, wait for a text, compile it, answer, and leave without running this process's exits."""
     reply = _BROKEN + b"the compiler process failed"
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        printed = _capture_output()
+        _capture_output(printed)
         reply = _compile(request, tree, printed)
     except libbcc.LibbccMissing as error:
         reply = _MISSING + str(error).encode()
@@ -276,14 +281,12 @@ def _compile(request: int, tree: str, printed: int) -> bytes:
     return _DONE + len(packed).to_bytes(4, "little") + packed + said
 
 
-def _capture_output() -> int:
-    """Send what this process prints to a file in memory; no pipe that could fill up."""
-    printed = fcntl.fcntl(os.memfd_create("ebt-clang"), fcntl.F_DUPFD_CLOEXEC, 3)
+def _capture_output(printed: int) -> None:
+    """Send what this process prints to a file in memory: no pipe that could fill up, and it outlives LLVM."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
-    return printed
 
 
 def _hide_kallsyms(tree: str) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 from lang.diagnostics import CompilerBug
 from lang.syscalls import syscall_names
 from runtime.decode import Cache
-from runtime.units import UNITS, diskname, flag_names, unit_text
+from runtime.units import UNITS, diskname, flag_names, meminfo, octal, unit_text
 
 _TAI = 11  # CLOCK_TAI
 _CLOCKS = {"boot": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC, "tai": _TAI, "sw_tai": _TAI}
+_AT_FDCWD = -100  # include/uapi/linux/fcntl.h
 _LAST_SIGNAL = 64
 _MASK64 = (1 << 64) - 1
 _SECOND = 1_000_000_000
@@ -83,6 +84,10 @@ def formatter(name: str, arguments: tuple[str, ...]) -> Callable[[Any], str]:
         return unit_text(name, int(arguments[0]))
     if name == "flags":
         return flag_names(arguments[0])
+    if name == "oct":
+        return octal(int(arguments[0]))
+    if name == "meminfo":
+        return lambda _: meminfo(arguments[0])
     if name not in _FORMATTERS:
         raise CompilerBug(f"no formatter is called {name!r}")
     return _FORMATTERS[name]
@@ -117,6 +122,18 @@ def signame(number: int) -> str:
         return str(number)
 
 
+def result(number: int) -> str:
+    """`-ENOENT` for -2; a number that is no error as it is."""
+    return f"-{errname(number)}" if number < 0 else str(number)
+
+
+def dirfd(number: int) -> str:
+    """`AT_FDCWD`, or the number of a descriptor."""
+    number = number & 0xFFFFFFFF
+    number -= (number & 1 << 31) << 1
+    return "AT_FDCWD" if number == _AT_FDCWD else str(number)
+
+
 def strerror(number: int) -> str:
     """The C library's text of an error, whatever its sign."""
     number = abs(number)
@@ -146,6 +163,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "signal_name": signal_name,
     "syscall_name": syscall_name,
     "signame": signame,
+    "result": result,
+    "dirfd": dirfd,
     "hex": lambda number: f"0x{number & _MASK64:x}",
     "diskname": diskname,
 }

@@ -114,6 +114,8 @@ __u64 ktime_get_coarse_ns(void) 160
 long for_each_map_elem(void *map, void *callback_fn, void *callback_ctx, __u64 flags) 164
 u64 get_func_ip(void *ctx) 173
 u64 get_attach_cookie(void *ctx) 174
+long loop(__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags) 181
+void * map_lookup_percpu_elem(void *map, const void *key, __u32 cpu) 195
 u64 ktime_get_tai_ns(void) 208
 """
 

@@ -44,6 +44,9 @@ class JsonWriter:
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(f'{{"type": "{kind}", "data": {quote(text)}}}\n')
 
+    def screen(self) -> None:
+        """There is no screen in JSON."""
+
     def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
         if kind == "errorf" or self._warnings:
             where = f'"filename": {quote(place.file)}, "line": {place.line}, "col": {place.column}'

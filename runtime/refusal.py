@@ -13,21 +13,36 @@ from runtime.object import Code
 _INSN = re.compile(r"^(\d+): \(", re.MULTILINE)
 _DIRECTIVE = re.compile(r'\s*#line (\d+) "(.*)"')
 _STATISTICS = re.compile(r"^(processed \d+ insns|verification time|stack depth|mark_precise)")
-_STATE = re.compile(r"^(\d+: )?(R\d+(_\w+)?=|from \d+ to \d+|;|frame\d+:|last_idx|regs=|parent )")
+_STATE = re.compile(
+    r"^(\d+: )?(R\d+(_\w+)?=|from \d+ to \d+|;|frame\d+:|last_idx|regs=|parent |(cur|old) state:"
+    r"|\d+: \([0-9a-f]{2}\))"
+)
 _WORDS = (
     (re.compile(r"unknown func (bpf_)?(\w+)#\d+"), r"programs of this kind have no helper bpf_\2 here"),
     (re.compile(r"invalid func \w+#(\d+)"), r"this kernel has no BPF helper number \1"),
     (re.compile(r"program of this type cannot use helper (\w+)#\d+"), r"programs of this kind cannot \1"),
     (re.compile(r"cannot call GPL-restricted function.*"), "it calls what only GPL programs may"),
     (re.compile(r".*[Pp]rogram is too large.*"), "the program is too complex: the verifier gave up on it"),
+    (
+        re.compile(r"[Tt]he sequence of \d+ jumps is too complex.*"),
+        "the program is too complex: the verifier gave up on it",
+    ),
+    (re.compile(r"infinite loop detected.*"), "the kernel cannot see that this loop ends"),
+    (re.compile(r"back-edge from insn.*"), "this kernel takes no loops"),
     (re.compile(r"(combined )?stack size of.*"), "the program needs more than 512 bytes of stack"),
     (re.compile(r"invalid (indirect )?(access to|read from|write to) stack.*"), "stack access out of bounds"),
+)
+_LIMITS = re.compile(
+    r"BPF program is too large.*|(combined )?stack size of.*|[Tt]he sequence of \d+ jumps is too complex"
+    r"|infinite loop detected|back-edge from insn.*"
 )
 
 
 def explain(number: int, log: str) -> str:
     """One line: the last thing that the verifier said, in plainer words where we have them."""
     said = _last_words(log)
+    if limit := _LIMITS.search(log):  # it may stand on the line of an instruction
+        said = limit[0]
     for pattern, words in _WORDS:
         if pattern.search(said):
             return pattern.sub(words, pattern.search(said)[0])  # type: ignore[index]
@@ -36,6 +51,11 @@ def explain(number: int, log: str) -> str:
     if number == errno.E2BIG:
         return "the program has more instructions than this kernel takes"
     return os.strerror(number)
+
+
+def is_limit(number: int, log: str) -> bool:
+    """Whether the program is refused for its size: too long, too complex, a loop without an end."""
+    return (number == errno.E2BIG and not _last_words(log)) or bool(_LIMITS.search(log))
 
 
 def _last_words(log: str) -> str:

@@ -8,27 +8,46 @@ what stands for a name (errname, ksym, time …) is text, as in bpftrace's JSON.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from codegen.plan import Event
-from lang.types import Bool, Enum, Formatted, Inet, Int, Pointer, Stack, Str, Symbol, Timestamp, Type, size_of
+from lang.convert import is_format
+from lang.types import (
+    Bool,
+    Enum,
+    Formatted,
+    Inet,
+    Int,
+    Pointer,
+    Stack,
+    Str,
+    Symbol,
+    Timestamp,
+    Tuple,
+    Type,
+    offsets,
+    size_of,
+)
 from runtime.decode import MARK, RECORD_HEADER, Cell, Rows, compile_rows, stride_of
 from runtime.formatters import strftime
 from runtime.jsonl import quote
-from runtime.units import UNITS, unit_json
+from runtime.printf import format_values
+from runtime.units import UNITS, meminfo, unit_json
 from runtime.values import Values, int_code, json_int
 
 _INTEGERS = {8: 4, 16: 6, 32: 7, 64: 10}
 _FORMATTED = {
-    "ms": 10, "us": 10, "sec": 10, "kb": 8, "errname": 12, "signame": 9, "diskname": 8, "flags": 20,
-    "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
+    "ms": 10, "us": 10, "sec": 10, "kb": 8, "percent": 8, "oct": 8, "meminfo": 10, "errname": 12,
+    "signame": 9, "diskname": 8, "flags": 20, "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
 }  # fmt: skip
+_NUMBERS = (*UNITS, "meminfo")
 MAX_TEXT_WIDTH = 24
 _CONTROLS = re.compile("[\0-\x1f\x7f]")
 
 
 def is_number(kind: Type) -> bool:
     """Whether values of the type stand right in their column."""
-    return isinstance(kind, Int) or (isinstance(kind, Formatted) and kind.name in UNITS)
+    return isinstance(kind, Int) or (isinstance(kind, Formatted) and kind.name in _NUMBERS)
 
 
 def width_of(kind: Type) -> int:
@@ -100,11 +119,21 @@ def text_cell(kind: Type, width: int, values: Values) -> Cell:
     if isinstance(kind, Int):
         return Cell(int_code(kind.bits, kind.signed), f"{{{MARK}:>{width}}}")
     size = size_of(kind)
+    if is_format(kind):
+        show = _format(kind, values)
+        return values.opaque(size, lambda raw: align(clean(show(raw, 0)), width, False))
     if isinstance(kind, Str):
         return values.opaque(size, lambda raw: align(clean(values.string(raw)), width, right))
     one = compile_rows([(0, values.cell(kind, "text"))], size, values.names).one
     cached = isinstance(kind, Enum | Bool | Inet)
     return values.opaque(size, lambda raw: align(one(raw, 0), width, right), cached=cached)
+
+
+def _format(kind: Type, values: Values) -> Callable[[bytes, int], str]:
+    """What makes the text of a format() of its values' bytes."""
+    assert isinstance(kind, Formatted) and isinstance(kind.of, Tuple)
+    arguments = list(zip(offsets(kind.of.elements)[0], kind.of.elements, strict=True))
+    return format_values(kind.arguments[0], arguments, size_of(kind), values).one
 
 
 def json_rows(event: Event, values: Values) -> Rows:
@@ -118,11 +147,17 @@ def json_rows(event: Event, values: Values) -> Rows:
 
 def json_cell(kind: Type, values: Values) -> Cell:
     """A value in JSON."""
+    if is_format(kind):
+        show = _format(kind, values)
+        return values.opaque(size_of(kind), lambda raw: quote(show(raw, 0)))
     if isinstance(kind, Formatted) and isinstance(kind.of, Int):
         code = int_code(kind.of.bits, kind.of.signed)
         if kind.name in UNITS:
             return Cell(code, values.names.call(unit_json(kind.name)))
+        if kind.name == "meminfo":
+            return Cell(code, values.names.call(lambda _: meminfo(kind.arguments[0])))
+        if kind.name == "oct":
+            return Cell(code, values.names.call(lambda value: json_int(value) if value >= 0 else "null"))
         if kind.name == "hex":
             return Cell(code, values.names.call(json_int))
     return values.cell(kind, "json")
-

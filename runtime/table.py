@@ -15,6 +15,8 @@ from runtime.rows import align, is_number, json_cell, text_cell
 from runtime.text import Table
 from runtime.values import Values, average, int_code, json_int
 
+_MASK64 = (1 << 64) - 1
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -23,6 +25,7 @@ class _Column:
     texts: Sequence[str]
     right: bool
     order: Sequence[int]
+    numbers: Sequence[int] = ()  # what a formatter may make texts of
 
 
 def make_table(
@@ -40,19 +43,21 @@ def make_table(
     names = [column.key for column in event.columns]
     order = list(columns[names.index(event.text)].order)
     order = order[: event.top] if event.top else order
+    titles = [column.title for column in event.columns]
+    if event.cells:
+        columns = [maker.shown(columns[cell.source], cell.type) for cell in event.cells]
+        names = titles = [cell.title for cell in event.cells]
     if values.style == "json":
         heads = [f"{quote(name)}: " for name in names]
         return Table(item.script_name, "", [", ".join(_joined(heads, columns, at)) for at in order])
-    return _aligned(item.script_name, [column.title for column in event.columns], columns, order)
+    return _aligned(item.script_name, titles, columns, order)
 
 
 def _joined(heads: Sequence[str], columns: Sequence[_Column], at: int) -> list[str]:
     return [head + column.texts[at] for head, column in zip(heads, columns, strict=True)]
 
 
-def _aligned(
-    name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]
-) -> Table:
+def _aligned(name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]) -> Table:
     """Columns as wide as what stands in them; text at the end of a line is not padded."""
     cells = [
         [title, *(column.texts[at] for at in order)] for title, column in zip(titles, columns, strict=True)
@@ -67,6 +72,13 @@ def _aligned(
 class _Maker:
     def __init__(self, values: Values) -> None:
         self._values = values
+
+    def shown(self, column: _Column, kind: Type | None) -> _Column:
+        """The column, or what a formatter makes of its numbers."""
+        if kind is None:
+            return column
+        texts = self._texts(kind, [(number & _MASK64).to_bytes(8, "little") for number in column.numbers])
+        return _Column(texts, is_number(kind), column.order)
 
     def keys(self, key: Type, size: int, raws: Sequence[bytes]) -> list[_Column]:
         """A column for each part of the key."""
@@ -111,7 +123,7 @@ class _Maker:
 
     def _numbers(self, numbers: Sequence[int]) -> _Column:
         show = json_int if self._values.style == "json" else str
-        return _Column([show(number) for number in numbers], True, _descending(numbers))
+        return _Column([show(number) for number in numbers], True, _descending(numbers), numbers)
 
 
 def _cut(kind: Type, raws: Sequence[bytes]) -> list[bytes]:

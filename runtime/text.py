@@ -17,6 +17,7 @@ from lang.records import dataclass
 
 Buffering = Literal["auto", "line", "full", "none"]
 DumpType = Literal["map", "hist", "stats"]
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, the screen, what has scrolled away
 _BLOCK = 64 << 10
 _ENTRIES = 1 << 14
 
@@ -72,6 +73,9 @@ class Writer(Protocol):
     def table(self, table: Table) -> None: ...
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None: ...
+
+    def screen(self) -> None:
+        """A new screen: a terminal is cleared."""
 
     def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
         """What the script itself calls an error or a warning."""
@@ -173,6 +177,9 @@ class TextWriter:
 
     def text(self, kind: Literal["time", "cat", "join", "syscall"], text: str) -> None:
         self._out.write(text if kind in ("time", "cat") else text + "\n")
+
+    def screen(self) -> None:
+        self._out.write(_CLEAR if os.isatty(self._out.fd) else "\n")
 
     def message(self, kind: Literal["errorf", "warnf"], text: str, place: Place) -> None:
         if kind == "errorf" or self._warnings:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 
-UNITS = {"us": 1_000, "ms": 1_000_000, "sec": 1_000_000_000, "kb": 1024}
+UNITS = {"us": 1_000, "ms": 1_000_000, "sec": 1_000_000_000, "kb": 1024, "percent": 10_000}
 
 # include/uapi/linux/mount.h, mman-common.h, sched.h, fcntl.h
 _MOUNT = {
@@ -16,6 +16,16 @@ _MOUNT = {
     1 << 16: "MS_POSIXACL", 1 << 17: "MS_UNBINDABLE", 1 << 18: "MS_PRIVATE", 1 << 19: "MS_SLAVE",
     1 << 20: "MS_SHARED", 1 << 21: "MS_RELATIME", 1 << 22: "MS_KERNMOUNT", 1 << 23: "MS_I_VERSION",
     1 << 24: "MS_STRICTATIME", 1 << 25: "MS_LAZYTIME",
+}  # fmt: skip
+_MOUNT_ATTRIBUTES = {
+    1: "MOUNT_ATTR_RDONLY", 2: "MOUNT_ATTR_NOSUID", 4: "MOUNT_ATTR_NODEV", 8: "MOUNT_ATTR_NOEXEC",
+    0x10: "MOUNT_ATTR_NOATIME", 0x20: "MOUNT_ATTR_STRICTATIME", 0x80: "MOUNT_ATTR_NODIRATIME",
+    0x100000: "MOUNT_ATTR_IDMAP", 0x200000: "MOUNT_ATTR_NOSYMFOLLOW",
+}  # fmt: skip
+_MOVE_MOUNT = {
+    1: "MOVE_MOUNT_F_SYMLINKS", 2: "MOVE_MOUNT_F_AUTOMOUNTS", 4: "MOVE_MOUNT_F_EMPTY_PATH",
+    0x10: "MOVE_MOUNT_T_SYMLINKS", 0x20: "MOVE_MOUNT_T_AUTOMOUNTS", 0x40: "MOVE_MOUNT_T_EMPTY_PATH",
+    0x100: "MOVE_MOUNT_SET_GROUP", 0x200: "MOVE_MOUNT_BENEATH",
 }  # fmt: skip
 _CLONE = {
     1 << 8: "CLONE_VM", 1 << 9: "CLONE_FS", 1 << 10: "CLONE_FILES", 1 << 11: "CLONE_SIGHAND",
@@ -39,6 +49,10 @@ _OPEN = {getattr(os, f"O_{name}"): f"O_{name}" for name in _OPEN_NAMES if hasatt
 _SETS: dict[str, tuple[dict[int, str], str]] = {
     "open": (_OPEN, "O_RDONLY"),
     "mount": (_MOUNT, "0x0"),
+    "fsopen": ({1: "FSOPEN_CLOEXEC"}, "0x0"),
+    "fsmount": ({1: "FSMOUNT_CLOEXEC"}, "0x0"),
+    "mountattr": (_MOUNT_ATTRIBUTES, "0x0"),
+    "movemount": (_MOVE_MOUNT, "0x0"),
     "umount": ({1: "MNT_FORCE", 2: "MNT_DETACH", 4: "MNT_EXPIRE", 8: "UMOUNT_NOFOLLOW"}, "0x0"),
     "mmap": (_MMAP, "0x0"),
     "prot": ({1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 8: "PROT_SEM"}, "PROT_NONE"),
@@ -96,6 +110,8 @@ def flag_names(name: str) -> Callable[[int], str]:
 def unit_text(name: str, digits: int) -> Callable[[int], str]:
     """Number → text in the unit: cut without digits, as integers are, else rounded."""
     unit = UNITS[name]
+    if name == "percent":
+        return lambda value: f"{value / unit:.{digits}f}%"
     if not digits:
         return lambda value: str(value // unit if value >= 0 else -(-value // unit))
     return lambda value: f"{value / unit:.{digits}f}"
@@ -105,6 +121,21 @@ def unit_json(name: str) -> Callable[[int], str]:
     """The same in JSON: a number in the unit, not rounded."""
     unit = UNITS[name]
     return lambda value: str(value // unit) if value % unit == 0 else repr(value / unit)
+
+
+def octal(digits: int) -> Callable[[int], str]:
+    """Number → octal digits; a number below 0 stands for none."""
+    return lambda value: f"{value:0{digits}o}" if value >= 0 else "n/a"
+
+
+def meminfo(name: str) -> str:
+    """A line of /proc/meminfo now, in MiB; `-` where there is no such line."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            title, _, value = line.partition(":")
+            if title == name:
+                return f"{int(value.split()[0]) / 1024:.0f}"
+    return "-"
 
 
 @lru_cache(maxsize=1024)

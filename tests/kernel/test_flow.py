@@ -13,6 +13,12 @@ SCRIPTS = {
     "range": ("$s = 0; for $i : 0..23 { $s += $i; } print($s);", "253"),
     "range with break": ("$s = 0; for $i : 0..23 { if ($i == 5) { break; } $s += $i; } print($s);", "10"),
     "range with continue": ("$s = 0; for $i : 0..5 { if ($i == 3) { continue; } $s += $i; } print($s);", "7"),
+    "range whose body changes its variable": (
+        "$s = 0; for $i : 0..4 { $s += $i; $i = 0; } print($s);", "6",
+    ),
+    "assertion in an open range": (
+        '$n = 2 + pid * 0; for $i : 0..$n { assert($i < 5, "no"); } print($n);', "2",
+    ),
     "open range": ("$n = 22 + (pid > 0); $s = 0; for $i : 0..$n { $s += $i; } print($s);", "253"),
     "empty range": ("$n = pid * 0; $s = 1; for $i : 5..$n { $s = 2; } print($s);", "1"),
     "nested": ("$s = 0; for $i : 0..5 { for $j : 0..$i { $s += $j; } } print($s);", "10"),

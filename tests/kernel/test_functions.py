@@ -89,6 +89,7 @@ VALUES: dict[str, dict[str, str]] = {
         r'buf("a\x01b", 3)': r"a\x01b",
         'ntop(pton("10.1.2.3"))': "10.1.2.3",
         'ntop(pton("fe80::1"))': "fe80::1",
+        "macaddr(str((uint64)0, 6))": "00:00:00:00:00:00",
         "is_err((uint64)-2)": "true",
         "is_err((uint64)4096)": "false",
     },

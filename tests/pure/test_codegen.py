@@ -30,8 +30,8 @@ def test_golden(script: Path) -> None:
 
 def test_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
-        "import sys; sys.path.insert(0, '.')\n"
-        "from tests.pure.mutate import SEEDS\n"
+        "import sys; sys.path[:0] = ['.', 'scripts']\n"
+        "from fuzzkit.mutate import SEEDS\n"
         "from tests.pure.test_codegen import GOLDEN, compiled\n"
         "texts = [path.read_text() for path in GOLDEN] + list(SEEDS)\n"
         "print('\\n'.join(compiled(text, 't', ('a', 'b')) for text in texts))\n"

@@ -118,6 +118,13 @@ processed 6 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
         (errno.E2BIG, "", "more instructions"),
         (errno.E2BIG, "BPF program is too large. Processed 1000001 insn\n", "too complex"),
         (errno.EINVAL, "", "Invalid argument"),
+        (errno.E2BIG, "The sequence of 8193 jumps is too complex.\nprocessed 9 insns\n", "too complex"),
+        (
+            errno.EINVAL,
+            "28: (15) if r0 == 0x0 goto pc-4 infinite loop detected at insn 25\nold state: R0=0\n",
+            "cannot see that this loop ends",
+        ),
+        (errno.EINVAL, "back-edge from insn 9 to 3\n", "takes no loops"),
     ],
 )
 def test_refusals_in_words(number: int, log: str, words: str) -> None:

@@ -8,12 +8,13 @@ import time
 import pytest
 
 from codegen.pipeline import compile_script
+from fuzzkit.generate import programs
+from fuzzkit.mutate import SEEDS, mutations
+from fuzzkit.trial import PARAMETERS
 from kernel.recorded import default_machine
 from lang.diagnostics import ScriptError
 from lang.source import Source
 from tests.conftest import PATIENCE
-from tests.pure.generate import programs
-from tests.pure.mutate import SEEDS, mutations
 
 N = 10_000
 LIMIT = 49_152  # characters of a script
@@ -24,7 +25,7 @@ def outcome(text: str, parameters: tuple[str, ...] = ()) -> str:
     """`` for a script that compiles, else the first message. Anything but a diagnostic fails the test."""
     start = time.process_time()  # of this process: the machine may be busy with others
     try:
-        assert compile_script(Source("t", text), default_machine(), parameters).c
+        assert compile_script(Source("t", text), default_machine(), parameters, unsafe=True).c
         message = ""
     except ScriptError as wrong:
         assert 1 <= len(wrong.diagnostics) <= 20
@@ -166,16 +167,13 @@ def test_parameters_are_data(value: str) -> None:
 def test_the_seeds_and_generated_programs_compile() -> None:
     for text in SEEDS:
         assert outcome(text, ("a", "b")) == ""
-    found = [outcome(text) for text in programs(150, 1)]
-    assert found.count("") > 130
-    assert {message for message in found if message} <= {
-        "unable to fold literals due to overflow or underflow"
-    }
+    found = [outcome(text, PARAMETERS) for text in programs(150, 1)]
+    assert found.count("") > 115
 
 
 def test_mutations_of_scripts() -> None:
     found = [outcome(text, ("a", "b")) for text in mutations(500, 7)]
-    assert 30 < found.count("") < 470
+    assert 100 < found.count("") < 470
 
 
 def test_random_bytes() -> None:

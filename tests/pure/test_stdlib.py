@@ -1,0 +1,45 @@
+"""Every standard tool compiles for every recorded kernel, or is refused there for a known reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegen.pipeline import compile_script
+from ebt.imports import Imports
+from ebt.tools import all_tools
+from kernel.recorded import RecordedMachine
+from lang.command_line import read_words
+from lang.diagnostics import ScriptError
+from lang.parser import parse
+from lang.source import Source
+
+ROOT = Path(__file__).parents[2]
+KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.ebtk"))}
+TOOLS = sorted({tool.path for tool in all_tools()})
+# what a tool must be given to run at all
+WORDS = {"dirtop": ("-d", "1 /")}
+# tool, kernel → the message, where it cannot work
+REFUSED: dict[tuple[str, str], str] = {}
+
+
+def resolve(kind: str, text: str) -> int | str:
+    """What options name is looked up on no system here."""
+    return text if kind == "directories" else 1
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=lambda path: Path(path).stem)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_compiles(path: str, kernel: str) -> None:
+    name = Path(path).stem
+    source = Source(path, Path(path).read_text())
+    script = parse(source, Imports([source]))
+    given, _ = read_words(script, WORDS.get(name, ()), {}, resolve)
+    machine = RecordedMachine(KERNELS[kernel])
+    try:
+        compile_script(script, machine, given.parameters, {}, options=given.options)
+    except ScriptError as wrong:
+        assert wrong.diagnostics[0].message == REFUSED.get((name, kernel)), wrong.diagnostics[0].render()
+    else:
+        assert (name, kernel) not in REFUSED
