@@ -127,6 +127,7 @@ VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "signal_name": _number,
     "syscall_name": _number,
     "cgroup_path": _first_number,
+    "comm": _number,
     "kptr": _same,
     "uptr": _same,
     "nsecs": _nsecs,

@@ -9,7 +9,7 @@ from codegen.mapaccess import step_entry
 from codegen.pieces import address, bare, number, text_value, widen
 from lang import ast
 from lang.convert import COMPARISONS, as_int
-from lang.types import BOOL, INT64, UINT64, Bool, Int, Pointer, Stack, Str, Type, Void, size_of
+from lang.types import BOOL, INT64, UINT64, Array, Bool, Int, Pointer, Stack, Str, Type, Void, size_of
 
 MAX_CHAIN = 64  # characters of a literal that are compared one by one
 
@@ -218,7 +218,13 @@ def cast(f: Function, node: ast.Cast) -> Value:
     if isinstance(kind, Bool):
         text = f"({value.text}[0] != 0)" if isinstance(value.type, Str) else f"({value.text} != 0)"
         return Value(text, kind)
+    if isinstance(kind, Array):
+        return _bytes_of(f, kind, value)
     c_type = f.program.types.name(kind)
+    if isinstance(value.type, Array):
+        whole = f.temporary("number", c_type, "0")
+        f.code.line(f"__builtin_memcpy(&{whole}, {value.text}, {size_of(value.type)});")
+        return Value(whole, kind)
     if isinstance(kind, Pointer):
         return Value(
             f"(({c_type})(u64){value.text})" if as_int(value.type) else f"(({c_type}){value.text})", kind
@@ -226,6 +232,15 @@ def cast(f: Function, node: ast.Cast) -> Value:
     if isinstance(value.type, Pointer):
         return Value(f"(({c_type})(u64){value.text})", kind)
     return Value(f"(({c_type}){value.text})", kind)
+
+
+def _bytes_of(f: Function, kind: Array, value: Value) -> Value:
+    """An integer's bytes as an array."""
+    size = size_of(kind)
+    whole = f.temporary("number", f"u{size * 8}", value.text)
+    room = f.memory("bytes", kind)
+    f.code.line(f"__builtin_memcpy(&{room}, &{whole}, {size});")
+    return Value(room, kind)
 
 
 def step(f: Function, node: ast.StepBefore | ast.StepAfter) -> Value:

@@ -26,15 +26,16 @@ def write_path(f: Function, place: str, kind: Type, node: ast.Call) -> None:
     """The path of a struct path, file or dentry, to an lvalue."""
     dentry, mount = _start(f, node.arguments[0])
     program = f.program
-    size = size_of(f.body.type(node))
+    size = min(size_of(f.body.type(node)), size_of(kind))
+    longest = program.checked.settings.max_strlen
     for name, way in _OFFSETS.items():
         program.defines[name] = _offset(program, *way)
-    program.defines["EBT_PATH_BYTES"] = size
+    program.defines["EBT_PATH_BYTES"] = longest
     program.types.composite("ebt_path_room", ["u64 at;", "char text[EBT_PATH_BYTES + 256];"])
     program.helper("path")
     if not any(f" {_ROOM} " in line for line in f.scratch):
-        f.in_scratch(_ROOM, f"struct ebt_path_room {_ROOM}", size + 264)
-    f.code.line(f"ebt_path((char *)&{place}, &scratch->{_ROOM}, {dentry}, {mount});")
+        f.in_scratch(_ROOM, f"struct ebt_path_room {_ROOM}", longest + 264)
+    f.code.line(f"ebt_path((char *)&{place}, {size}, &scratch->{_ROOM}, {dentry}, {mount});")
 
 
 def _start(f: Function, node: ast.Expression) -> tuple[str, str]:

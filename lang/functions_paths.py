@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lang import ast
-from lang.signature import Function, Typing
+from lang.signature import Function, Typing, expect_literal
 from lang.types import Pointer, Str, Struct, Type
 
 _HOLDERS = ("path", "file", "dentry")
@@ -23,9 +23,12 @@ def _path(typing: Typing, call: ast.Call) -> Type | None:
     missing = [name for name in _NEEDED if typing.scene.machine.struct("struct", name) is None]
     if missing:
         typing.error(call, f"path() cannot be had here: this kernel's BTF has no struct {missing[0]}")
-    return Str(typing.scene.settings.max_strlen)
+    limit = typing.scene.settings.max_strlen
+    if len(call.arguments) == 2:
+        return Str(expect_literal(typing, call, 1, 2, limit) or limit)
+    return Str(limit)
 
 
 PATHS = (
-    Function("path", 1, 1, _path, "path(file)", "the whole path of a struct path, file or dentry"),
+    Function("path", 1, 2, _path, "path(file[, bytes])", "the whole path of a struct path, file or dentry"),
 )  # fmt: skip

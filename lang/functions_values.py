@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from lang import ast
 from lang.convert import as_int
+from lang.diagnostics import Diagnostic, ScriptError
 from lang.fold import Constant
+from lang.probes import Kind
 from lang.registers import REGISTERS, register
 from lang.signature import Function, Typing, expect_int, expect_text, fixed, visit_all
 from lang.types import (
@@ -34,6 +36,7 @@ from lang.types import (
 # what one event or map value may hold; the kernel's default sysctl perf_event_max_stack
 MAX_STACK_DEPTH = 127
 STACK_MODES = ("bpftrace", "perf", "raw")
+_BUILD_IDS = "the frames of mode 'build_id' are structs of 32 bytes, which ebt does not keep"
 CLOCKS = ("boot", "monotonic", "tai", "sw_tai")
 NAMESPACES = ("curr_ns", "init")
 
@@ -81,6 +84,9 @@ def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
         mode, depth = typing.scene.settings.stack_mode, MAX_STACK_DEPTH
         for node in call.arguments:
             if isinstance(node, ast.Name) and node is call.arguments[0]:
+                if node.name == "build_id":
+                    typing.error(node, _BUILD_IDS, "ustack(perf) prints each frame's binary")
+                    continue
                 if node.name not in STACK_MODES:
                     typing.error(node, f"unknown stack mode '{node.name}'", "modes: " + " ".join(STACK_MODES))
                     continue
@@ -190,6 +196,33 @@ def _is_err(call: ast.Call) -> ast.Expression:
     return ast.Binary(span, number, ">=", ast.Integer(span, (1 << 64) - 4095))
 
 
+def _container_of(call: ast.Call) -> ast.Expression:
+    """`(T *)((int8 *)pointer - offsetof(T, member))`."""
+    span, (pointer, kind, member) = call.span, call.arguments
+    if isinstance(kind, ast.TypeOf) and isinstance(kind.operand, ast.Type):
+        whole = kind.operand
+    elif isinstance(kind, ast.Name):
+        whole = ast.Type(kind.span, "", kind.name, ())
+    else:
+        raise _wrong(kind, "container_of() expects a type here", "container_of(pointer, struct NAME, member)")
+    path: list[str] = []
+    node = member
+    while isinstance(node, ast.Member):
+        path.insert(0, node.name)
+        node = node.base
+    if not isinstance(node, ast.Name):
+        raise _wrong(member, "container_of() expects the member's name here")
+    path.insert(0, node.name)
+    bytes_of = ast.Cast(span, ast.Type(span, "", "int8", (0,)), ast.Group(span, pointer))
+    start = ast.Binary(span, bytes_of, "-", ast.OffsetOf(member.span, whole, tuple(path)))
+    result = ast.Type(whole.span, whole.tag, whole.name, (*whole.suffixes, 0))
+    return ast.Cast(span, result, ast.Group(span, start))
+
+
+def _wrong(node: ast.Node, message: str, *hints: str) -> ScriptError:
+    return ScriptError([Diagnostic("error", node.span, message, hints)])
+
+
 # ---- The kernel's symbols and registers
 
 
@@ -220,6 +253,11 @@ def _percpu_kaddr(typing: Typing, call: ast.Call) -> Type | None:
     return UINT64
 
 
+def has_registers(kind: Kind) -> bool:
+    """Whether the program's argument is, or begins with, the registers: struct bpf_perf_event_data does."""
+    return kind.registers or kind.program == "perf_event"
+
+
 def _reg(typing: Typing, call: ast.Call) -> Type | None:
     text = expect_text(typing, call, 0, "the register's name")
     arch = typing.scene.machine.arch
@@ -229,22 +267,6 @@ def _reg(typing: Typing, call: ast.Call) -> Type | None:
             call.arguments[0], f"'{text}' is not a valid register on this architecture ({arch})", known
         )
     return UINT64
-
-
-# ---- The current task and its kin
-
-
-def _task_member(*path: str, cast: str = "") -> Callable[[ast.Call], ast.Expression]:
-    """`(cast)task.a.b`, of the current task where none is given."""
-
-    def meaning(call: ast.Call) -> ast.Expression:
-        span = call.span
-        node = call.arguments[0] if call.arguments else ast.Name(span, "curtask")
-        for name in path:
-            node = ast.Member(span, node, name, span)
-        return ast.Cast(span, ast.Type(span, "", cast, ()), node) if cast else node
-
-    return meaning
 
 
 def _chosen(words: tuple[str, ...], kind: Type) -> Callable[[Typing, ast.Call], Type | None]:
@@ -316,6 +338,10 @@ VALUES = (
         "is_err", 1, 1, fixed(BOOL), "is_err(pointer)", "whether it is an error number", meaning=_is_err
     ),
     Function(
+        "container_of", 3, 3, fixed(UINT64), "container_of(pointer, struct NAME, member)",
+        "the struct around a member", meaning=_container_of,
+    ),
+    Function(
         "kaddr", 1, 1, _kaddr, 'kaddr("symbol")', "the address of a kernel symbol", value=_symbol_address
     ),
     Function(
@@ -326,47 +352,7 @@ VALUES = (
         'percpu_kaddr("symbol"[, cpu])',
         "the address of a CPU's own copy of a kernel symbol",
     ),
-    Function("reg", 1, 1, _reg, 'reg("name")', "a register", allowed=lambda kind: kind.registers),
-    Function(
-        "ppid",
-        0,
-        1,
-        fixed(UINT32),
-        "ppid or ppid(task)",
-        "process id of the parent",
-        bare=True,
-        meaning=_task_member("real_parent", "tgid", cast="uint32"),
-    ),
-    Function(
-        "pcomm",
-        0,
-        1,
-        fixed(Str(16)),
-        "pcomm or pcomm(task)",
-        "name of the parent",
-        bare=True,
-        meaning=_task_member("real_parent", "comm"),
-    ),
-    Function(
-        "leader_comm",
-        0,
-        1,
-        fixed(Str(16)),
-        "leader_comm or leader_comm(task)",
-        "name of the main thread",
-        bare=True,
-        meaning=_task_member("group_leader", "comm"),
-    ),
-    Function(
-        "leader_tid",
-        0,
-        1,
-        fixed(UINT32),
-        "leader_tid or leader_tid(task)",
-        "thread id of the main thread",
-        bare=True,
-        meaning=_task_member("group_leader", "pid", cast="uint32"),
-    ),
+    Function("reg", 1, 1, _reg, 'reg("name")', "a register", allowed=has_registers),
     Function("nsecs", 1, 1, _chosen(CLOCKS, UINT64), "nsecs(clock)", "nanoseconds by one of the clocks"),
     Function("pid", 1, 1, _chosen(NAMESPACES, UINT32), "pid(init)", "process id in a pid namespace"),
     Function("tid", 1, 1, _chosen(NAMESPACES, UINT32), "tid(init)", "thread id in a pid namespace"),
@@ -382,4 +368,4 @@ VALUES = (
     Function("kstack", 0, 2, _stack("kernel"), "kstack([mode, ][limit])", "the kernel's stack"),
     Function("ustack", 0, 2, _stack("user"), "ustack([mode, ][limit])", "the process's stack"),
     Function("ntop", 1, 2, _ntop, "ntop([family, ]address)", "an IP address as text"),
-)
+)  # fmt: skip

@@ -17,6 +17,7 @@ from lang.infer_operators import Operators
 from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
 
 MAX_CONSTANTS = 500
+_PREFIX = "__builtin_"  # before bpftrace's own names of builtins
 
 _WRITTEN_DIFFERENTLY = {
     "kretval": "retval", "probefunc": "func",
@@ -54,6 +55,8 @@ class Inference(Operators):
 
     def _name(self, node: ast.Name) -> Type | None:
         name = node.name
+        if name.startswith(_PREFIX):
+            return self.type(self.meanings.setdefault(node, ast.Name(node.span, name[len(_PREFIX) :])))
         builtin = find_builtin(name)
         if builtin is not None:
             if self.refuse_in_loop(node, name):
@@ -216,6 +219,9 @@ class Inference(Operators):
     def _call(self, node: ast.Call) -> Type | None:
         if not node.arguments and (find_builtin(node.name) or node.name == "args"):
             return self.type(self.meanings.setdefault(node, ast.Name(node.span, node.name)))
+        if node.name.startswith(_PREFIX):
+            plain = ast.Call(node.span, node.name[len(_PREFIX) :], node.arguments)
+            return self.type(self.meanings.setdefault(node, plain))
         function = FUNCTIONS.get(node.name)
         if function is None:
             for item in node.arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 from lang import ast
 from lang.calling import REGISTER_ARGUMENTS, places
@@ -12,23 +13,47 @@ from lang.infer_base import InferenceBase
 from lang.machine import Field
 from lang.options import option_type
 from lang.probes import KINDS
+from lang.records import fields
+from lang.settings import Settings
 from lang.types import (
     BASE_TYPES,
     INT8,
+    UINT8,
+    UINT32,
     UINT64,
+    Aggregate,
+    AggregateKind,
     Array,
     Buffer,
+    Formatted,
+    Inet,
     Pointer,
     Record,
     Space,
+    Stack,
     Str,
     Struct,
+    Symbol,
+    Timestamp,
     Tuple,
     Type,
     Void,
     size_of,
 )  # fmt: skip
 
+_SHAPED: dict[str, Type] = {
+    "inet": Inet(),
+    "ksym_t": Symbol("kernel"),
+    "usym_t": Symbol("user"),
+    "kstack_t": Stack("kernel"),
+    "ustack_t": Stack("user"),
+    "username_t": Formatted("username", UINT32),
+    "macaddr_t": Formatted("mac_address", Array(UINT8, 6)),
+    "cgroup_path_t": Formatted("cgroup_path", UINT64),
+    "timestamp": Timestamp(""),  # the first value says how it is printed
+    **{f"{name}_t": Aggregate(name, True) for name in get_args(AggregateKind)},
+    **{f"u{name}_t": Aggregate(name) for name in ("sum", "min", "max", "avg", "stats")},
+}
 _SIZED: dict[str, Callable[[int], Type]] = {"string": Str, "buffer": Buffer}
 MAX_TYPES = 500  # a script that names very many types names nonsense
 
@@ -125,6 +150,21 @@ class Access(InferenceBase):
             return None
         return option_type(option, self.option_values[node.name])
 
+    def _setting(self, node: ast.Member) -> Type | None:
+        """`config.name`: a setting, as a literal."""
+        known = {item.name for item in fields(Settings)} - {"unsafe"}
+        if node.name not in known:
+            message = f"there is no setting '{node.name}'"
+            self.error(node.name_span, message, *self.near(node.name, known))
+            return None
+        value = getattr(self.settings, node.name)
+        literal: ast.Expression
+        if isinstance(value, bool):
+            literal = ast.Boolean(node.span, value)
+        else:
+            literal = (ast.Integer if isinstance(value, int) else ast.String)(node.span, value)
+        return self.type(self.meanings.setdefault(node, literal))
+
     # ---- Members, elements, indexes
 
     def _member(self, node: ast.Member) -> Type | None:
@@ -132,6 +172,8 @@ class Access(InferenceBase):
             return self._args_member(node)
         if isinstance(node.base, ast.Name) and node.base.name == "opt":
             return self._option(node)
+        if isinstance(node.base, ast.Name) and node.base.name == "config":
+            return self._setting(node)
         base = self.type(node.base)
         if base is None:
             return None
@@ -260,7 +302,12 @@ class Access(InferenceBase):
             return machine.struct(tag, name)
         if tag == "enum":
             return machine.enum(name)
-        return BASE_TYPES.get(name) or machine.typedef(name) or machine.struct("struct", name)
+        return (
+            BASE_TYPES.get(name)
+            or _SHAPED.get(name)
+            or machine.typedef(name)
+            or machine.struct("struct", name)
+        )
 
     def _sizeof(self, node: ast.SizeOf) -> Type | None:
         operand = node.operand

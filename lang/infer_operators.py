@@ -11,6 +11,7 @@ from lang.types import (
     INT64,
     UINT64,
     Aggregate,
+    Array,
     Bool,
     Enum,
     Formatted,
@@ -25,6 +26,7 @@ from lang.types import (
     Timestamp,
     Type,
     Void,
+    size_of,
 )  # fmt: skip
 
 _RENDERED = (Formatted, Symbol, Timestamp, Inet, Stack)
@@ -56,7 +58,8 @@ class Operators(Access):
         if operator == "*":
             return self._dereference(node, kind)
         if operator == "&":
-            self.error(node, "taking an address with '&' is not supported")
+            reason = "addresses of variables and maps are for C functions, which ebt cannot import"
+            self.error(node, "taking an address with '&' is not supported", reason)
             return None
         integer = as_int(kind)
         if integer is None:
@@ -185,11 +188,22 @@ class Operators(Access):
                 return kind
             if isinstance(kind, Bool) and isinstance(value, Str):
                 return kind
+            if self._same_bytes(value, kind):
+                return kind
+        elif isinstance(kind, Array) and self._same_bytes(kind, value):
+            return kind
         elif isinstance(kind, Struct) and (isinstance(value, Pointer) or as_int(value) is not None):
             self.error(node, f"cannot cast from '{value}' to '{kind}'", f"cast to a pointer: ({kind} *)")
             return None
         self.error(node, f"cannot cast from '{value}' to '{kind}'")
         return None
+
+    def _same_bytes(self, array: Type, number: Type) -> bool:
+        """Whether the bytes of an array of integers are those of the integer; a literal has any size."""
+        if not isinstance(array, Array) or as_int(array.of) is None or as_int(number) is None:
+            return False
+        size, literal = size_of(array), isinstance(number, Int) and bool(number.spelling)
+        return size == size_of(number) or (literal and size in (1, 2, 4, 8))
 
     def _cast_space(self, operand: ast.Expression, value: Type | None) -> Space:
         if isinstance(value, Pointer):

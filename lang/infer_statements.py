@@ -14,7 +14,7 @@ from lang.functions import FUNCTIONS
 from lang.infer_base import SCALAR_USE
 from lang.infer_flow import Flow
 from lang.infer_operators import PRINT_IT, UNREADABLE
-from lang.types import INT64, VOID, Aggregate, Last, Record, Type, Void, size_of
+from lang.types import INT64, VOID, Aggregate, Last, Record, Timestamp, Type, Void, size_of
 
 MAX_UNROLL = 100
 FIELD_KINDS = ("count", "sum", "min", "max", "avg")
@@ -108,7 +108,9 @@ class Statements(Flow):
         if self.lookup(name) is not None:
             self.error(node.variable, f"variable {name} was already declared")
         if node.type is not None:
-            info.declared, info.type = True, self._declared_type(node.type)
+            declared = self._declared_type(node.type)
+            if declared != Timestamp("") or info.type is None:
+                info.declared, info.type = True, declared
             info.wrong = info.type is None
         if node.value is not None:
             self._assign_variable(node, info, node.value, node.converts)
@@ -142,6 +144,8 @@ class Statements(Flow):
         if info.declared:
             if info.type is None or (converts and _converts(info.type, value)):
                 return
+            if info.type == Timestamp("") and isinstance(value, Timestamp):
+                self._grow(info, value)
             if not self._accepts(info.type, value, value_node):
                 self.error(node, MISMATCH.format(_plain(info.name), value, "variable", info.type))
             return

@@ -103,6 +103,13 @@ class _Expander:
                 return self._map(node, frame)
             case ast.Name(span, name):
                 return self._name(node, frame)
+            case ast.Type(_, "", name) if name in frame.values:
+                return self._type(node, *frame.values[name])
+            case ast.OffsetOf(span, kind, path):
+                named = [self._step(name, frame) for name in path]
+                return ast.OffsetOf(span, _as_type(self.node(kind, frame)), tuple(named))
+            case ast.SizeOf(span, operand):
+                return ast.SizeOf(span, _as_type(self.node(operand, frame)))
             case ast.Call(_, name, arguments) if name in self._macros:
                 return self._call(node, name, arguments, frame)
             case ast.Call(_, name, arguments) if name in self._functions:
@@ -142,6 +149,23 @@ class _Expander:
         if node.name in self._macros:
             return self._call(node, node.name, (), frame)
         return ast.Name(node.span, node.name)
+
+    def _type(self, node: ast.Type, given: ast.Expression, outer: _Frame) -> ast.Type | ast.TypeOf:
+        """A type that a macro got as its argument: `typeof(T)`, `struct T` or a bare name."""
+        value = self.node(given, outer)
+        if isinstance(value, ast.TypeOf) and isinstance(value.operand, ast.Type):
+            of = value.operand
+            return ast.Type(node.span, of.tag, of.name, (*of.suffixes, *node.suffixes))
+        if isinstance(value, ast.TypeOf) and not node.suffixes:
+            return value
+        if isinstance(value, ast.Name):
+            return ast.Type(node.span, "", value.name, node.suffixes)
+        raise self.fail(given.span, f"the macro uses '{node.name}' as a type", "give it typeof(TYPE)")
+
+    def _step(self, name: str, frame: _Frame) -> str:
+        """A member's name, which may be the macro's parameter."""
+        given = frame.values.get(name)
+        return given[0].name if given is not None and isinstance(given[0], ast.Name) else name
 
     def _spend(self, span: Span) -> None:
         self._count += 1
@@ -227,3 +251,8 @@ def _fits(macro: ast.Macro, arguments: tuple[ast.Expression, ...]) -> bool:
     return all(
         isinstance(parameter, ast.Name) or type(parameter) is type(given) for parameter, given in pairs
     )
+
+
+def _as_type(node: Any) -> Any:
+    """The type behind `typeof(T)`, where a type may stand as it is."""
+    return node.operand if isinstance(node, ast.TypeOf) else node

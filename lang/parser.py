@@ -238,6 +238,12 @@ class _Builder(Additions):
         name = self._string(self.token_span(token), token) if token.type == "STRING" else str(token)
         return ast.NamedArgument(self.span(meta), name, items[1])
 
+    def type_argument(self, meta: Meta, items: list[Token]) -> ast.TypeOf:
+        """`struct NAME` as a function's argument."""
+        span = self.span(meta)
+        tag, name, *stars = items
+        return ast.TypeOf(span, ast.Type(span, str(tag), str(name), (0,) * len(stars)))
+
     def let(self, meta: Meta, items: list[Any]) -> ast.Let:
         kind = next((item for item in items[1:2] if isinstance(item, ast.Type | ast.TypeOf)), None)
         value = items[-1] if len(items) > 1 and items[-1] is not kind else None

@@ -9,12 +9,13 @@ from lang.source import Source, Span
 
 # Words that are no names: in a value they are mistakes, at a statement's start they say what was meant.
 NOT_YET = {
-    "typeinfo": "'typeinfo' is not supported",
+    "typeinfo": "'typeinfo' is unstable in bpftrace and not to be had here: "
+    "is_ptr(x), is_str(x), is_integer(x) and is_array(x) ask for a type",
 }  # fmt: skip
 RESERVED = {
     *NOT_YET,
     "while", "for", "break", "continue", "macro", "typeof", "comptime", "if", "else", "unroll",
-    "return", "let", "sizeof", "offsetof", "true", "false", "config", "struct", "union", "enum",
+    "return", "let", "sizeof", "offsetof", "true", "false", "struct", "union", "enum",
     "fn", "import",
 }  # fmt: skip
 _VALUE_STARTS = {"INTEGER", "STRING", "NAME", "VARIABLE", "MAP"}

@@ -104,6 +104,15 @@ def username(uid: int) -> str:
         return ""
 
 
+def process_name(pid: int) -> str:
+    """The name of a process as it is now; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid & 0xFFFFFFFF}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def mac(raw: bytes) -> str:
     """A hardware address, in capitals."""
     return ":".join(f"{byte:02X}" for byte in raw[:6])
@@ -155,6 +164,7 @@ def syscall_name(number: int) -> str:
 
 _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "username": username,
+    "comm": process_name,
     "mac": mac,
     "mac_address": mac,
     "macaddr": mac,
