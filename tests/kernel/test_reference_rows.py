@@ -6,15 +6,21 @@ its mark, and its maps, renamed to be its own, come at the end.
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import time
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from kernel import bpfcall
 from tests.conftest import Ebt
-from tests.kernel.rows import language
+from tests.kernel.rows import events, functions, language
 from tests.kernel.rows.language import SETUP, Row
+from tests.kernel.support import fresh, said, tracer
 
 pytestmark = pytest.mark.kernel
 
@@ -28,29 +34,73 @@ def begins(ebt: Ebt, rows: Mapping[str, Row], *options: str) -> dict[str, list[s
     script = "\n".join(_begin(number, name, rows[name]) for number, name in enumerate(names))
     result = ebt("-q", "--no-warnings", *options, "-e", script, *PARAMETERS, timeout=60)
     assert (result.rc, result.stderr) == (0, ""), result
+    return by_row(result.stdout, names)
+
+
+def by_row(text: str, names: list[str]) -> dict[str, list[str]]:
+    """The lines of each row: behind its mark, or of its maps, whose names are as the row has them."""
     found: dict[str, list[str]] = defaultdict(list)
     name = ""
-    for line in result.stdout.splitlines():
+    for line in text.splitlines():
         mark = re.fullmatch(r"== (\d+)", line)
-        own = re.match(r"@row(\d+)_", line)
-        if mark or own:
-            name = names[int((mark or own or [])[1])]
+        owner = re.match(r"@row(\d+)_", line)
+        if mark or owner:
+            name = names[int((mark or owner or [""])[1])]
         if line and not mark:
             found[name].append(re.sub(r"@row\d+_", "@", line))
     return {name: found[name] for name in names}
 
 
+def own(number: int, script: str) -> str:
+    """A row's piece of a script: its mark, and its maps under names of its own."""
+    return re.sub(r"@(\w+)", rf"@row{number}_\1", filled(script)).replace(
+        "MARK", f'printf("== {number}\\n");'
+    )
+
+
 def _begin(number: int, name: str, row: Row) -> str:
     body = f"print({name});" if isinstance(row, str) else row[0]
-    body = re.sub(r"@(\w+)", rf"@row{number}_\1", body)
-    return f'begin {{ printf("== {number}\\n"); {SETUP} {body} }}'
+    return own(number, f"begin {{ MARK {SETUP} {body} }}")
+
+
+@functools.cache
+def here() -> dict[str, str]:
+    """What stands in the rows for what only this machine knows."""
+    symbols = Path("/proc/kallsyms").read_text()
+    address = re.search(r"^(\w+) \w vfs_read$", symbols, re.MULTILINE)
+    return {
+        "YEAR": time.strftime("%Y"), "FOLDER": os.getcwd(), "CGROUP": str(os.stat("/sys/fs/cgroup").st_ino),
+        "VFSREAD": "0x" + (address[1] if address else "0"),
+        "NCPUS": str(bpfcall.possible_cpus()),
+    }  # fmt: skip
+
+
+def filled(text: str) -> str:
+    for word, value in here().items():
+        text = text.replace(word, value)
+    return text
 
 
 def wanted(rows: Mapping[str, Row]) -> dict[str, list[str]]:
-    return {name: [row] if isinstance(row, str) else list(row[1:]) for name, row in rows.items()}
+    texts = {name: [row] if isinstance(row, str) else row[1:] for name, row in rows.items()}
+    return {name: [filled(line) for line in lines if line] for name, lines in texts.items()}
 
 
-TABLES = language.TABLES
+def compare(found: dict[str, list[str]], rows: dict[str, list[str]]) -> None:
+    """Line by line; a wanted line with `~` in front is a pattern."""
+    wrong = {}
+    for name, lines in rows.items():
+        same = len(lines) == len(found[name]) and all(map(_fits, lines, found[name]))
+        if not same:
+            wrong[name] = {"wanted": lines, "found": found[name]}
+    assert not wrong
+
+
+def _fits(line: str, found: str) -> bool:
+    return bool(re.fullmatch(line[1:], found)) if line.startswith("~") else line == found
+
+
+TABLES = language.TABLES | functions.TABLES
 BATCHES = [
     (table, number) for table, rows in TABLES.items() for number in range(0, len(rows), BATCH)
 ]  # fmt: skip
@@ -59,4 +109,21 @@ BATCHES = [
 @pytest.mark.parametrize(("table", "first"), BATCHES)
 def test_language(ebt: Ebt, table: str, first: int) -> None:
     rows = dict(list(TABLES[table].items())[first : first + BATCH])
-    assert begins(ebt, rows) == wanted(rows)
+    compare(begins(ebt, rows, "--unsafe"), wanted(rows))
+
+
+@pytest.mark.parametrize("table", events.TABLES)
+def test_events(ebt: Ebt, table: str) -> None:
+    rows, name = events.TABLES[table], fresh()
+    pieces = (own(number, piece[0]) for number, piece in enumerate(rows.values()))
+    script = "\n".join(pieces).replace("FILTER", f'comm == "{name}"')
+    run = tracer(ebt)(script, f"name={name}", *events.STEPS, args=("--unsafe", "--no-warnings"), timeout=60)
+    told = {"PID": said(run.workload, "pid"), "PARENT": said(run.workload, "parent"), "NAME": name}
+    lines = {row: [_told(line, told) for line in piece[1:]] for row, piece in rows.items()}
+    compare(by_row(run.out, list(rows)), lines)
+
+
+def _told(line: str, told: Mapping[str, object]) -> str:
+    for word, value in told.items():
+        line = line.replace(word, str(value))
+    return line

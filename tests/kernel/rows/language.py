@@ -21,7 +21,8 @@ LEXICAL: dict[str, Row] = {
     r'"tab\there"': "tab\there", r'"\x41\102"': "AB", r'"a\"b\\c"': 'a"b\\c', '"ab" + "cd"': "abcd",
     '"abcd"[1]': "98",
     "comments": ("print(1); // two\n /* three */ print(4);", "1", "4"),
-    "$1": "23", "$2": "word", "$#": "2", "$9": "0", "str($2)": "word", "str($9) == \"\"": "true", "$1 + 1": "24",
+    "$1": "23", "$2": "word", "$#": "2", "$9": "0", "str($2)": "word", "str($9) == "
+                                                                       "\"\"": "true", "$1 + 1": "24",
     '"abcdef" + 2': "cdef",
 }  # fmt: skip
 OPERATORS: dict[str, Row] = {
@@ -104,7 +105,10 @@ TYPES: dict[str, Row] = {
     "pointer": ("$p = (struct task_struct *)0x1000; print($p); printf(\"%p\\n\", $p); print((uint64)($p + "
                 "1) - 0x1000 == "
                 "sizeof(struct task_struct));", "0x1000", "0x1000", "true"),
-    "array": ('$a = pton("10.1.2.3"); print($a[0]); print($a[3]); print($a);', "10", "3", "[10,1,2,3]"),
+    "array": ('$a = pton("10.1.2.3"); print($a[0]); print($a[3]); print($a); $j = $i - 4; '
+              '$t = (1, $a); print($a[$j]); print($t.1[2]); print(pton("5.6.7.8")[1]); @m = $a; $k = @m; '
+              'print($k[1]);',
+              "10", "3", "[10,1,2,3]", "3", "2", "6", "1", "@m: [10,1,2,3]"),
 }  # fmt: skip
 SEMANTICS: dict[str, Row] = {
     "a literal's type is the "
