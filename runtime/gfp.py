@@ -1,7 +1,8 @@
 """Flags of a memory allocation → their names, as the kernel's tracepoints write them.
 
-Bits and groups are include/linux/gfp_types.h's, in the order of include/trace/events/mmflags.h; both have stood
-since 4.20 but for __GFP_ATOMIC (bit 9), which went with 6.3, and GFP_NOWAIT, which has __GFP_NOWARN since 6.17.
+Bits and groups are include/linux/gfp_types.h's, in the order of include/trace/events/mmflags.h; both have
+stood since 4.20 but for __GFP_ATOMIC (bit 9), which went with 6.3, and GFP_NOWAIT, which has __GFP_NOWARN
+since 6.17.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ _BITS = {
     "__GFP_DMA": 0, "__GFP_HIGHMEM": 1, "__GFP_DMA32": 2, "__GFP_MOVABLE": 3, "__GFP_RECLAIMABLE": 4,
     "__GFP_HIGH": 5, "__GFP_IO": 6, "__GFP_FS": 7, "__GFP_ZERO": 8, "__GFP_ATOMIC": 9,
     "__GFP_DIRECT_RECLAIM": 10, "__GFP_KSWAPD_RECLAIM": 11, "__GFP_WRITE": 12, "__GFP_NOWARN": 13,
-    "__GFP_RETRY_MAYFAIL": 14, "__GFP_NOFAIL": 15, "__GFP_NORETRY": 16, "__GFP_MEMALLOC": 17, "__GFP_COMP": 18,
-    "__GFP_NOMEMALLOC": 19, "__GFP_HARDWALL": 20, "__GFP_THISNODE": 21, "__GFP_ACCOUNT": 22,
+    "__GFP_RETRY_MAYFAIL": 14, "__GFP_NOFAIL": 15, "__GFP_NORETRY": 16, "__GFP_MEMALLOC": 17,
+    "__GFP_COMP": 18, "__GFP_NOMEMALLOC": 19, "__GFP_HARDWALL": 20, "__GFP_THISNODE": 21, "__GFP_ACCOUNT": 22,
     "__GFP_ZEROTAGS": 23, "__GFP_NO_OBJ_EXT": 24,
 }  # fmt: skip
 _KERNEL = 0xCC0

@@ -156,7 +156,7 @@ class Output:
 
 
 class TextWriter:
-    """bpftrace's text format. `quiet` leaves the banner away, without `warnings` those of the run and warnf() are silent."""
+    """bpftrace's text format. `quiet` leaves the banner away; without `warnings` warnf() is silent too."""
 
     json = False
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from kernel import bpfcall
-from tests.conftest import Ebt
-from tests.kernel.rows import events, functions, language
+from tests.conftest import Ebt, Result
+from tests.kernel.rows import events, functions, language, runs
 from tests.kernel.rows.language import SETUP, Row
-from tests.kernel.support import fresh, said, tracer
+from tests.kernel.rows.runs import ANY, Run
+from tests.kernel.support import fresh, lines, said, tracer, work
 
 pytestmark = pytest.mark.kernel
 
@@ -83,16 +84,16 @@ def filled(text: str) -> str:
 
 def wanted(rows: Mapping[str, Row]) -> dict[str, list[str]]:
     texts = {name: [row] if isinstance(row, str) else row[1:] for name, row in rows.items()}
-    return {name: [filled(line) for line in lines if line] for name, lines in texts.items()}
+    return {name: [filled(line) for line in row if line] for name, row in texts.items()}
 
 
 def compare(found: dict[str, list[str]], rows: dict[str, list[str]]) -> None:
     """Line by line; a wanted line with `~` in front is a pattern."""
     wrong = {}
-    for name, lines in rows.items():
-        same = len(lines) == len(found[name]) and all(map(_fits, lines, found[name]))
+    for name, texts in rows.items():
+        same = len(texts) == len(found[name]) and all(map(_fits, texts, found[name]))
         if not same:
-            wrong[name] = {"wanted": lines, "found": found[name]}
+            wrong[name] = {"wanted": texts, "found": found[name]}
     assert not wrong
 
 
@@ -119,11 +120,37 @@ def test_events(ebt: Ebt, table: str) -> None:
     script = "\n".join(pieces).replace("FILTER", f'comm == "{name}"')
     run = tracer(ebt)(script, f"name={name}", *events.STEPS, args=("--unsafe", "--no-warnings"), timeout=60)
     told = {"PID": said(run.workload, "pid"), "PARENT": said(run.workload, "parent"), "NAME": name}
-    lines = {row: [_told(line, told) for line in piece[1:]] for row, piece in rows.items()}
-    compare(by_row(run.out, list(rows)), lines)
+    compare(
+        by_row(run.out, list(rows)),
+        {row: [_told(line, told) for line in piece[1:]] for row, piece in rows.items()},
+    )
 
 
 def _told(line: str, told: Mapping[str, object]) -> str:
     for word, value in told.items():
         line = line.replace(word, str(value))
     return line
+
+
+@pytest.mark.parametrize("name", runs.SETTINGS | runs.RUNS)
+def test_run(ebt: Ebt, name: str) -> None:
+    row = (runs.SETTINGS | runs.RUNS)[name]
+    check(row, run_row(ebt, row, f"config = {{ {row.config} }} " if row.config else ""))
+
+
+@pytest.mark.parametrize("name", [name for name, row in runs.SETTINGS.items() if row.config])
+def test_setting_of_the_environment(ebt: Ebt, name: str) -> None:
+    row = runs.SETTINGS[name]
+    key, _, value = row.config.partition(" = ")
+    check(row, run_row(ebt, row, "", {f"BPFTRACE_{key.upper()}": value.strip('"')}))
+
+
+def run_row(ebt: Ebt, row: Run, head: str, environment: Mapping[str, str] | None = None) -> Result:
+    words = ["-c", " ".join(work(*row.steps))] if row.steps else []
+    return ebt("-q", *words, "-e", head + row.program, *row.options, env=environment)
+
+
+def check(row: Run, result: Result) -> None:
+    out = "\n".join(lines(result.stdout))
+    assert re.fullmatch(row.out, out) and re.match(rf"(?:{row.err})(\n|\Z)", result.stderr), result
+    assert row.rc in (result.rc, ANY), result

@@ -196,6 +196,7 @@ OUTPUT: dict[str, Row] = {
     "an empty map": ("@m[1] = 1; clear(@m); print(1);", "1"),
 }  # fmt: skip
 TABLES: dict[str, dict[str, Row]] = {
-    "2.2 lexical": LEXICAL, "2.3 statements": STATEMENTS, "2.4 operators": OPERATORS, "2.4 expressions": EXPRESSIONS,
-    "2.5 types": TYPES, "4.6 printf": PRINTF, "5 output": OUTPUT, "7 semantics": SEMANTICS,
+    "2.2 lexical": LEXICAL, "2.3 statements": STATEMENTS, "2.4 operators": OPERATORS,
+    "2.4 expressions": EXPRESSIONS, "2.5 types": TYPES, "4.6 printf": PRINTF, "5 output": OUTPUT,
+        "7 semantics": SEMANTICS,
 }  # fmt: skip
