@@ -202,6 +202,8 @@ class TypeTable:
         number = "s64" if kind.signed else "u64"
         if kind.kind in ("min", "max"):
             return self._fixed(f"ebt_extreme_{number}", [f"{number} value;", "u64 written;"])
+        if kind.kind == "tseries":
+            return self._fixed(f"ebt_point_{number}", [f"{number} value;", "u64 meta;", "u64 interval;"])
         if kind.kind in ("avg", "stats"):
             return self._fixed(f"ebt_mean_{number}", ["u64 count;", f"{number} total;"])
         return number if kind.kind == "sum" else "u64"

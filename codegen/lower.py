@@ -81,6 +81,8 @@ def _lower_body(program: Program, body: Body) -> Function:
     function.name = function.root = program.function_names.fresh(_function_name(body))
     function.context = _context(body.targets[0])
     _filter_process(function)
+    if body.targets[0].kind == "iter":
+        _refuse_the_end(function)
     if BY_NAME[function.target.kind].entry:
         for word in ("which", "entered", "call", "duration"):
             function.names.fresh(word)
@@ -154,12 +156,18 @@ def _filter_process(f: Function) -> None:
     f.code.line(f"    return {f.exit_value};")
 
 
+def _refuse_the_end(f: Function) -> None:
+    """After the last object an iterator's program runs once more, without one: {meta, object, …}."""
+    f.code.line("if (!((u64 *)ctx)[1])")
+    f.code.line(f"    return {f.exit_value};")
+
+
 def _function_name(body: Body) -> str:
     target = body.targets[0]
     kind = BY_NAME[target.kind]
     if kind.special:
         return f"on_{target.kind}"
-    if target.kind in ("profile", "interval", "software", "hardware", "watchpoint"):
+    if target.kind in ("profile", "interval", "software", "hardware", "watchpoint", "iter"):
         return identifier("on_" + target.label)
     several = len(body.targets) > 1
     name = target.kind if several else target.name

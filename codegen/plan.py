@@ -22,6 +22,7 @@ ProgramKind = Literal[
     "uprobe",
     "uretprobe",
     "perf_event",
+    "iter",
     "special",
 ]
 Action = Literal[
@@ -53,7 +54,7 @@ class Attach:
     `name` (function), `module`, `offset` (bytes into it); uprobe, uretprobe: `path`, `offset` (file
     offset), `pid`, `semaphore`; perf_event: `perf_type`, `perf_config`, `period` or `frequency`, `cpus`,
     `pid`; where `perf_type` is that of breakpoints, `offset` is the address, `perf_config` the kind of access
-    and `length` the bytes; special: `name` is `begin`, `end` or `self`.
+    and `length` the bytes; iter: `name`, of what is listed; special: `name` is `begin`, `end` or `self`.
     """
 
     label: str

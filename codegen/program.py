@@ -102,7 +102,7 @@ class Program:
         kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
         entries = info.entries or self.checked.settings.max_map_keys
         if is_histogram(info.value) and not info.entries:
-            entries *= HIST_ENTRIES_FACTOR
+            entries *= HIST_ENTRIES_FACTOR  # of a series too: the intervals of some keys, not all of all
         comment = f"{info.name}[{info.key}]: {info.value}"
         self.tables[c_name] = CMap(_TABLES[kind], key_c, value_c, c_name, entries, comment)
         return Map(c_name, info.name, kind, info.key, info.value, key_size, value_size, entries)  # type: ignore[arg-type]
@@ -136,7 +136,8 @@ class Program:
         kind = info.value
         assert kind is not None
         if is_histogram(kind):
-            return "u64", 8
+            assert isinstance(kind, Aggregate)
+            return self.types.name(kind), size_of(kind)
         if isinstance(kind, Record) and aggregates(kind):
             return self.types.name(kind), size_of(kind)
         if isinstance(kind, Aggregate) and not (info.key is None and kind.kind == "sum"):
@@ -237,12 +238,15 @@ class Program:
 
 
 def is_histogram(kind: Type | None) -> bool:
-    return isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist")
+    """Whether the map has an entry for each bucket, or each interval of time, of each key."""
+    return isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist", "tseries")
 
 
 def buckets(kind: Type) -> int:
     """How many buckets a histogram can have: the size of a scalar one's array."""
     assert isinstance(kind, Aggregate)
+    if kind.kind == "tseries":
+        return kind.high
     if kind.kind == "hist":
         return ((64 - kind.bits) << kind.bits) + (1 << kind.bits) + 1
     return (kind.high - kind.low) // kind.step + 2

@@ -14,6 +14,7 @@ from codegen.mapfields import assign_field
 from codegen.names import comment
 from codegen.operators import binary_as, condition
 from codegen.pieces import bare
+from codegen.series import add_to_series
 from lang import ast
 from lang.checked import VariableInfo
 from lang.diagnostics import Diagnostic, ScriptError
@@ -99,9 +100,11 @@ def _assign(f: Function, node: ast.Assign) -> None:
         _assign_variable(f, f.body.variables[target], value)
         return
     name, keys = (target.name, ()) if isinstance(target, ast.Map) else (target.map.name, target.keys)
-    if isinstance(f.program.user_map(name)[1].value, Aggregate):
+    kind = f.program.user_map(name)[1].value
+    if isinstance(kind, Aggregate):
         assert isinstance(value, ast.Call)
-        aggregate(f, node, name, keys, value)
+        add = add_to_series if kind.kind == "tseries" else aggregate
+        add(f, node, name, keys, value)
     else:
         assign_entry(f, node, name, keys, value)
 

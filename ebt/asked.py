@@ -10,7 +10,8 @@ from ebt.tools import Tool, find_tool
 from lang.records import dataclass
 from lang.source import Source
 
-COMMANDS = ("check", "compile", "doctor", "fmt", "list")  # words that are no script's name; see ebt.commands
+# words that are no script's name; see ebt.commands
+COMMANDS = ("check", "compile", "doctor", "fmt", "list", "profile")
 MAX_SCRIPT_BYTES = 64 << 20
 
 

@@ -14,6 +14,7 @@ from ebt.asked import COMMANDS, About, NoScript, ShowHelp, read_asked
 from ebt.messages import WRONG, tell
 from ebt.options import UsageError, read_options, read_options_before
 from ebt.run import run_asked
+from lang import cachefile
 from lang.source import Source
 
 
@@ -24,18 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     source: list[Source] = []
     verbose = "-v" in words
+    cachefile.listen(lambda text: tell(f"ebt: warning: {text}"))
     try:
-        return _command(words, source)
+        return _printed(words, source)
     except UsageError as wrong:
         tell(str(wrong) if str(wrong).startswith("HINT:") else f"ebt: error: {wrong}")
         return WRONG
-    except ShowHelp as shown:
-        print(shown, end="", flush=True)
-        return 0
-    except About as wanted:
-        return int(import_module("ebt.commands").about(wanted.options))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that no exit handler writes to the pipe again
+        _silence()
         return 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -43,8 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told: tuple[str, int] | None = import_module("ebt.failures").describe(problem, source, verbose)
         if told is None:
             raise
+        if isinstance(problem, OSError):
+            _silence()
         tell(told[0])
         return told[1]
+
+
+def _silence() -> None:
+    """Standard output cannot be written any more: no exit handler is to try it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _printed(words: list[str], sources: list[Source]) -> int:
+    """Run a command and write what it has printed."""
+    try:
+        code = _command(words, sources)
+    except ShowHelp as shown:
+        print(shown, end="")
+        code = 0
+    except About as wanted:
+        code = int(import_module("ebt.commands").about(wanted.options))
+    sys.stdout.flush()
+    return code
 
 
 def _command(words: list[str], sources: list[Source]) -> int:

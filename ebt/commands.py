@@ -10,9 +10,11 @@ from ebt.compiling import compile_request, machine_for
 from ebt.doctor import doctor
 from ebt.listing import list_probes
 from ebt.options import Options, UsageError, read_options
+from ebt.profile import profile
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.parser import parse_file
 from lang.source import Source
@@ -25,7 +27,8 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt compile TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
-       ebt doctor
+       ebt doctor [--kernel PROFILE]
+       ebt profile save FILE
        ebt -l [PATTERN]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
@@ -117,12 +120,17 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
         return about(options)
     if options.words:
         raise UsageError("doctor takes no arguments")
-    return doctor()
+    return doctor(options.format, RecordedMachine(Path(options.kernel)) if options.kernel else None)
 
 
 def _list(words: list[str], sources: list[Source]) -> int:
     options = read_options(words)
     return about(options) if options.help else list_tools(options.words)
+
+
+def _profile(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    return about(options) if options.help else profile(options.words, options.btf)
 
 
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
@@ -131,4 +139,5 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "fmt": _format,
     "doctor": _doctor,
     "list": _list,
+    "profile": _profile,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 from codegen.plan import Place
 from ebt.messages import REFUSED, WRONG
+from ebt.tools import tool_of
 from kernel.btf import BtfError
 from kernel.recorded import ProfileError
 from lang.diagnostics import CompilerBug, Diagnostic, ScriptError
@@ -16,12 +18,17 @@ from runtime.libbcc import LibbccMissing
 from runtime.load import LoadError
 from runtime.text import OutputError
 
+# what the machine, not ebt, is short of
+_NO_ROOM = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
+
 
 def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tuple[str, int] | None:
     """(message, exit code) of an expected failure; None for what is a bug."""
     match problem:
         case ScriptError():
-            return str(problem), WRONG
+            return _lack(problem, sources, verbose) or str(problem), WRONG
         case CompileError():
             return _clang(problem, sources), REFUSED
         case LoadError():
@@ -31,9 +38,22 @@ def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tu
             return _at(problem.point.place, str(problem), sources), REFUSED
         case LibbccMissing() | ProfileError() | BtfError() | OutputError():
             return f"ebt: error: {problem}", WRONG
+        case OSError() if problem.errno in _NO_ROOM:
+            where = f"cannot write '{problem.filename}': " if problem.filename else "cannot write: "
+            return f"ebt: error: {where}{problem.strerror}", WRONG
         case CompilerBug():
             return f"ebt: {problem}\nhint: this is a fault of ebt, please report it with the script", REFUSED
     return None
+
+
+def _lack(problem: ScriptError, sources: Sequence[Source], verbose: bool) -> str:
+    """One line where a tool cannot run because of what this kernel lacks; -v shows the probes."""
+    first = problem.diagnostics[0]
+    tool = tool_of(sources[0].name) if sources else ""
+    if verbose or not tool or not first.lack:
+        return ""
+    reason = first.hints[-1].partition(": ")[2] if len(first.hints) > 1 else first.message
+    return f"ebt: error: {tool} cannot run here: {reason}"
 
 
 def _named(sources: Sequence[Source], name: str) -> Source | None:

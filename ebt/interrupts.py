@@ -10,6 +10,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ebt import standard_files
+
+standard_files.fill()
 _at_import = signal.getsignal(signal.SIGINT)
 if _at_import is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -82,8 +82,7 @@ def _holds(ready: Ready) -> bool:
 
 def keep(asked: Asked, ready: Ready) -> None:
     """Remember the program. What cannot be written costs only the time to compile it again."""
-    cachefile.store(KIND, _key(asked), dumps(ready, protocol=5))
-    cachefile.prune(KIND, MOST)
+    cachefile.store(KIND, _key(asked), dumps(ready, protocol=5), MOST)
 
 
 def forget(asked: Asked) -> None:

@@ -20,6 +20,7 @@ _SYS_BPF = 280 if os.uname().machine == "aarch64" else 321
 (_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PROG_LOAD) = range(6)
 _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT, _BTF_LOAD, _BTF_FD_BY_ID = 10, 15, 17, 18, 19
 _BTF_NEXT_ID, _LOOKUP_BATCH, _DELETE_BATCH, _LINK_CREATE = 23, 24, 27, 28
+_ITER_CREATE = 33
 
 MAP_KINDS = {
     "hash": 1, "array": 2, "prog_array": 3, "perf_array": 4, "percpu_hash": 5, "percpu_array": 6,
@@ -29,7 +30,7 @@ MAP_KINDS = {
 PROGRAM_KINDS = {
     "socket_filter": 1, "kprobe": 2, "tracepoint": 5, "perf_event": 7, "raw_tracepoint": 17, "tracing": 26,
 }  # fmt: skip
-ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_PERF_EVENT, ATTACH_KPROBE_MULTI = 24, 25, 41, 42
+ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_PERF_EVENT, ATTACH_KPROBE_MULTI = 24, 25, 28, 41, 42
 
 F_NO_PREALLOC = 1
 TEST_RUN_ON_CPU = 1
@@ -357,6 +358,11 @@ def link_create(prog_fd: int, target_fd: int, attach_type: int, flags: int = 0, 
     """A BPF link; `tail` is the part of the attributes that the attach type defines."""
     head = struct.pack("=4I", prog_fd, target_fd, attach_type, flags)
     return _fd(_bpf(_LINK_CREATE, pack("48s", head + tail)), "creating a link")
+
+
+def iter_create(link_fd: int) -> int:
+    """A descriptor of one run of an iterator's link: reading it runs the program for each object."""
+    return _fd(_bpf(_ITER_CREATE, pack("2I", link_fd, 0)), "running an iterator")
 
 
 def btf_object(name: str) -> int | None:

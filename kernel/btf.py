@@ -84,6 +84,8 @@ def read_header(blob: Blob, name: str) -> Header:
     magic, version, size, type_at, type_size, string_at, string_size = _HEADER.unpack_from(blob)
     if magic == 0x9FEB:
         raise BtfError(f"{name}: BTF of the other byte order; this machine is {sys.byteorder}-endian")
+    if bytes(blob[:4]) == b"\x7fELF":
+        raise BtfError(f"{name}: an ELF file of another word size or byte order than this machine's")
     if magic != MAGIC:
         raise BtfError(f"{name}: not BTF (it starts with {bytes(blob[:4])!r})")
     if version != 1 or size < 24:

@@ -15,6 +15,7 @@ from kernel.match import is_pattern, matcher
 from lang.machine import UserFunction
 
 _SHT_SYMTAB, _SHT_DYNSYM, _PT_LOAD, _PF_X = 2, 11, 1, 1
+_MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64", 22: "s390x", 21: "ppc64le", 258: "loongarch64"}
 _STT_FUNC, _STT_GNU_IFUNC = 2, 10
 _HEADER = struct.Struct("=16xHHIQQQIHHHHHH")
 _SECTION = struct.Struct("=IIQQQQIIQQ")
@@ -57,6 +58,13 @@ def is_elf64(path: str) -> bool:
             return is_native(file.read(6))
     except OSError:
         return False
+
+
+def machine(path: str) -> str:
+    """The architecture of an ELF64 as uname has it, or its number. Raises OSError and struct.error."""
+    with open(path, "rb") as file:
+        (number,) = struct.unpack("=18xH", file.read(20))
+    return _MACHINES.get(number, f"number {number}")
 
 
 def section(path: str, name: str) -> bytes:

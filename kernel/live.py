@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kernel import elf, functions, modules, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.bpfcall import possible_cpus
-from kernel.btf import Blob, Btf, BtfError, read_blob
+from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
 from kernel.typetable import TypeTable
 from kernel.unseen import UnseenTracepoints
 from lang.machine import Support, Tracepoint
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kernel.features import LiveFeatures
 
 _BTF_DIRECTORY = Path("/sys/kernel/btf")
+# A member of struct pt_regs that no other architecture has.
+_MARKS = {"x86_64": "orig_ax", "aarch64": "pstate"}
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 
 
@@ -59,12 +61,7 @@ class LiveMachine(KernelMachine):
 
     def _open_btf(self) -> Btf | None:
         if self._btf_path is not None:
-            try:
-                path = str(self._btf_path)
-                packed = elf.is_elf64(path)  # a vmlinux file
-                return Btf(elf.section(path, ".BTF") if packed else read_blob(self._btf_path), path)
-            except OSError as problem:
-                raise BtfError(f"{self._btf_path}: {problem.strerror}") from None
+            return _open_file(str(self._btf_path))
         try:
             blob = read_blob(_BTF_DIRECTORY / "vmlinux")
         except OSError:
@@ -144,6 +141,27 @@ class LiveMachine(KernelMachine):
         except OSError:
             return None
         return None if status.st_ino == _INITIAL_PID_NAMESPACE else (status.st_dev, status.st_ino)
+
+
+def _open_file(path: str) -> Btf:
+    """The BTF of a file: of a vmlinux, or bare. Raises BtfError, also for another architecture's."""
+    here = os.uname().machine
+    try:
+        if not elf.is_elf64(path):
+            blob = read_blob(Path(path))
+        elif elf.machine(path) != here:
+            raise BtfError(f"{path}: a vmlinux for {elf.machine(path)}; this machine is {here}")
+        else:
+            blob = elf.section(path, ".BTF")
+            if not blob:
+                raise BtfError(f"{path}: an ELF file without a section .BTF")
+    except OSError as problem:
+        raise BtfError(f"{path}: {problem.strerror}") from None
+    found = Btf(blob, path)
+    mark = _MARKS.get(here, "")
+    if mark and any(found.find("struct", "pt_regs")) and not holds_name(blob, mark):
+        raise BtfError(f"{path}: BTF of another architecture; this machine is {here}")
+    return found
 
 
 def _build_key() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kernel.btf import ENUM, ENUM64, FUNC, TYPEDEF, Btf
 from kernel.live import LiveMachine
+from kernel.privilege import not_permitted
 from kernel.recorded import write_profile
 from kernel.reduce import Selection, Writer
 
@@ -38,8 +39,12 @@ _FIELD = re.compile(r"field:(.+?);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(\d
 _TAGGED = re.compile(r"\b(struct|union|enum) (\w+)")
 
 
-def record(machine: LiveMachine, path: Path) -> None:
-    """Record the running kernel in a file. Raises OSError; BtfError if its BTF is damaged."""
+def record(machine: LiveMachine, path: Path, *, tried: bool = True) -> None:
+    """Record the running kernel in a file. Raises OSError; BtfError if its BTF is damaged.
+
+    `tried` is false for a process without the rights to try what the kernel can do: what it is refused
+    for lack of them is taken to work.
+    """
     tracepoints = _tracepoints(machine)
     sections = {"tracepoints": tracepoints.encode()}
     listed = machine.function_names.modules()
@@ -50,9 +55,16 @@ def record(machine: LiveMachine, path: Path) -> None:
         "title": machine.title,
         "arch": machine.arch,
         "cpus": machine.cpus,
-        "features": machine.features.record(),
+        "features": _features(machine, tried),
     }
     write_profile(path, header, sections)
+
+
+def _features(machine: LiveMachine, tried: bool) -> dict[str, tuple[bool, str]]:
+    found = machine.features.record()
+    if tried:
+        return found
+    return {name: (works or reason == not_permitted(), reason) for name, (works, reason) in found.items()}
 
 
 def _tracepoints(machine: LiveMachine) -> str:

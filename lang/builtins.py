@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lang.calling import REGISTER_ARGUMENTS
 from lang.checked import Target
 from lang.diagnostics import listed
+from lang.expand_events import ITERATOR
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS, Kind
 from lang.records import dataclass
@@ -86,6 +87,9 @@ def _probetype(scene: Scene) -> Type | None:
 
 
 def _context(scene: Scene) -> Type | None:
+    if scene.target.kind == "iter":
+        given = scene.machine.struct("struct", ITERATOR + scene.target.name)
+        return Pointer(given if isinstance(given, Struct) else Void(), "kernel")
     registers = scene.machine.struct("struct", "pt_regs")
     return Pointer(registers if isinstance(registers, Struct) else Void(), "kernel")
 
@@ -127,7 +131,8 @@ BUILTINS = {
         Builtin("jiffies", _fixed(UINT64), "ticks of the kernel's timer"),
         Builtin("probetype", _probetype, "the kind of the probe"),
         Builtin(
-            "ctx", _context, "the probe's registers: struct pt_regs *", lambda kind: kind.registers,
+            "ctx", _context, "the probe's registers, struct pt_regs *; of iter what the kernel gives",
+            lambda kind: kind.registers or kind.name == "iter",
             "the ctx builtin can not be used with '{kind}' probes",
         ),
         Builtin(

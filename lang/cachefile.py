@@ -1,7 +1,7 @@
 """Key and bytes → files that survive the process: atomic, checksummed, private to the user.
 
-A cache may be lost, never wrong: a damaged or foreign entry reads as missing, and what cannot be
-written (full disk, read-only home) costs only the cache.
+A cache may be lost, never wrong: a damaged or foreign entry reads as missing and is put aside, and what
+cannot be written (full disk, read-only home) costs only the cache.
 """
 
 from __future__ import annotations
@@ -10,24 +10,55 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 _MAGIC = b"ebtc"
+_told: set[str] = set()
+_listeners: list[Callable[[str], None]] = []
+
+
+def listen(tell: Callable[[str], None]) -> None:
+    """Have what is wrong with the cache told, each thing once."""
+    _listeners[:] = [tell]
+
+
+def _complain(text: str) -> None:
+    if text not in _told and _listeners:
+        _told.add(text)
+        _listeners[0](text)
 
 
 def cache_directory() -> str | None:
     """The cache folder of ebt, made on first use with mode 0700.
 
-    None where there is none to trust: not ours, or writable by others.
+    None where there is none to trust: not ours, or writable by others. Who took another's home along (sudo)
+    has one in his own.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(base, "ebt")
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return _own(os.path.join(base, "ebt"))
+    home = os.path.expanduser("~")
+    found = _own(os.path.join(home, ".cache/ebt"))
+    if found is None:
+        import pwd  # hardly ever needed
+
+        with suppress(KeyError):
+            own = pwd.getpwuid(os.geteuid()).pw_dir
+            return _own(os.path.join(own, ".cache/ebt")) if own != home else None
+    return found
+
+
+def _own(folder: str) -> str | None:
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         status = os.stat(folder)
     except OSError:
         return None
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_uid != os.geteuid():
+        return None
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        _complain(f"the cache {folder} is not used, as others can write to it; mend: chmod go-w {folder}")
         return None
     return folder
 
@@ -41,19 +72,26 @@ def load(kind: str, key: str) -> memoryview | None:
     folder = cache_directory()
     if folder is None:
         return None
+    path = _path(folder, kind, key)
     try:
-        with open(_path(folder, kind, key), "rb") as file:
+        with open(path, "rb") as file:
             data = file.read()
     except OSError:
         return None
     body = memoryview(data)[20:]
-    if data[:4] != _MAGIC or data[4:20] != hashlib.blake2b(body, digest_size=16).digest():
-        return None
-    return body
+    if data[:4] == _MAGIC and data[4:20] == hashlib.blake2b(body, digest_size=16).digest():
+        return body
+    with suppress(OSError):
+        os.replace(path, f"{folder}/damaged")
+        _complain(f"{path} was damaged, and is now {folder}/damaged; a new one is made")
+    return None
 
 
-def store(kind: str, key: str, body: bytes) -> None:
-    """Put the bytes under the key, whole or not at all; failure is silent, as it only costs time."""
+def store(kind: str, key: str, body: bytes, most: int = 64) -> None:
+    """Put the bytes under the key, whole or not at all; failure is silent, as it only costs time.
+
+    Of this kind so many are kept: those that were written last.
+    """
     folder = cache_directory()
     if folder is None:
         return
@@ -62,6 +100,7 @@ def store(kind: str, key: str, body: bytes) -> None:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(_MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body)
         os.replace(name, _path(folder, kind, key))
+        _prune(folder, kind, most)
     except OSError:
         with suppress(OSError):
             os.unlink(name)
@@ -75,14 +114,15 @@ def remove(kind: str, key: str) -> None:
             os.unlink(_path(folder, kind, key))
 
 
-def prune(kind: str, most: int) -> None:
-    """Keep so many files of this kind: those that were written last."""
-    folder = cache_directory()
-    if folder is None:
+def _prune(folder: str, kind: str, most: int) -> None:
+    with os.scandir(folder) as entries:
+        files = [entry.path for entry in entries if entry.name.startswith(f"{kind}-")]
+    if len(files) <= most:
         return
-    with suppress(OSError):
-        files = [entry for entry in os.scandir(folder) if entry.name.startswith(f"{kind}-")]
-        if len(files) > most:
-            files.sort(key=lambda entry: entry.stat().st_mtime_ns)
-            for entry in files[: len(files) - most]:
-                os.unlink(entry.path)
+    aged = []
+    for path in files:
+        with suppress(FileNotFoundError):  # another ebt removed it
+            aged.append((os.stat(path).st_mtime_ns, path))
+    for _, path in sorted(aged)[: len(aged) - most]:
+        with suppress(FileNotFoundError):
+            os.unlink(path)

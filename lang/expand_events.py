@@ -7,17 +7,15 @@ from lang.expand import Expansion
 from lang.literals import parse_integer
 
 PERF_BREAKPOINT = 5  # include/uapi/linux/perf_event.h, PERF_TYPE_BREAKPOINT
+ITERATOR = "bpf_iter__"  # before its name: the struct that an iterator's program gets
 _MODES = {"r": 1, "w": 2, "x": 4}  # include/uapi/linux/hw_breakpoint.h
 _USER_TOP = 1 << 56  # above every address of a process, below the kernel's
 
 REFUSED = {
-    "iter": "a BPF iterator must be linked by the kernel's BTF of its context, which BCC cannot do; "
-    "'interval' with curtask, or 'rawtracepoint:sched_switch', sees running tasks",
     "asyncwatchpoint": "bpftrace has dropped it too: write watchpoint:ADDRESS:LENGTH:MODE",
     "test": "it is bpftrace's own test mode",
     "bench": "it is bpftrace's own benchmark mode",
 }
-REFUSED["it"] = REFUSED["iter"]
 
 
 def self_signal(expansion: Expansion) -> list[Target]:
@@ -30,6 +28,18 @@ def self_signal(expansion: Expansion) -> list[Target]:
     if expansion.unsupported("test_run", "'self'"):
         return []
     return [Target("self", "self:signal:SIGUSR1", expansion.point.span, name="self")]
+
+
+def iterator(expansion: Expansion) -> list[Target]:
+    """`iter:task` and its like: objects that the kernel lists; its BTF has a struct for each kind."""
+    if len(expansion.parts) == 2:
+        return expansion.error("the output of an iterator cannot be pinned: it goes where ebt's goes")
+    if len(expansion.parts) != 1:
+        return expansion.malformed("iter")
+    name = expansion.parts[0]
+    if expansion.machine.struct("struct", ITERATOR + name) is None:
+        return expansion.missing(f"this kernel has no iterator '{name}'", "for example: iter:task")
+    return [Target("iter", f"iter:{name}", expansion.point.span, name=name)]
 
 
 def watchpoint(expansion: Expansion) -> list[Target]:

@@ -8,11 +8,12 @@ from typing import get_args
 from lang import ast
 from lang.convert import as_int, is_flexible
 from lang.fold import Constant
-from lang.signature import Function, Typing, expect_int, fixed
-from lang.types import BOOL, INT64, UINT64, VOID, Aggregate, AggregateKind, Stack, Str, Type
+from lang.signature import Function, Typing, expect_int, expect_literal, expect_text, fixed
+from lang.types import BOOL, INT64, SERIES, UINT64, VOID, Aggregate, AggregateKind, Stack, Str, Type
 
 HISTOGRAM_BITS = range(6)
 MAX_LINEAR_BUCKETS = 1000
+MAX_INTERVALS = 1_000_000
 
 
 def _whole_map(typing: Typing, call: ast.Call) -> Type | None:
@@ -130,6 +131,23 @@ def _lhist(typing: Typing, call: ast.Call) -> Type | None:
     return Aggregate("lhist", True, low=low, high=high, step=step)
 
 
+def _tseries(typing: Typing, call: ast.Call) -> Type | None:
+    value = expect_int(typing, call.arguments[0], "tseries(): the value")
+    integer = as_int(value) if value is not None else None
+    interval = expect_literal(typing, call, 1, 1, (1 << 63) - 1)
+    kept = expect_literal(typing, call, 2, 1, MAX_INTERVALS)
+    how: str | None = ""
+    if len(call.arguments) == 4:
+        how = expect_text(typing, call, 3, "what becomes of an interval's values")
+        if how is not None and how not in SERIES[1:]:
+            typing.error(call.arguments[3], f"tseries(): '{how}' is none of: {' '.join(SERIES[1:])}")
+            return None
+    if interval is None or kept is None or how is None:
+        return None
+    signed = integer is not None and integer.signed
+    return Aggregate("tseries", signed, bits=SERIES.index(how), low=interval, high=kept)
+
+
 def _lhist_error(low: int, high: int, step: int) -> str | None:
     if step < 1:
         return f"lhist() step must be >= 1 ({step} provided)"
@@ -173,6 +191,15 @@ MAPS = (
     Function("avg", 1, 1, _aggregate("avg"), "@m = avg(n)", "the mean", True),
     Function("stats", 1, 1, _aggregate("stats"), "@m = stats(n)", "count, mean and total", True),
     Function("hist", 1, 2, _hist, "@m = hist(n[, bits])", "a histogram of powers of two", True),
+    Function(
+        "tseries",
+        3,
+        4,
+        _tseries,
+        '@m = tseries(n, interval, count[, "avg"])',
+        "the values over time, one for each interval",
+        True,
+    ),
     Function("lhist", 4, 4, _lhist, "@m = lhist(n, min, max, step)", "a histogram of equal steps", True),
 )
 assert set(get_args(AggregateKind)) >= {item.name for item in MAPS if item.aggregate}

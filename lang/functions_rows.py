@@ -19,7 +19,7 @@ MAX_DIGITS = 9
 # formatter → digits behind the point where none are asked for
 UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0, "percent": 2}
 FLAG_SETS = (
-    "open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs", "fsopen",
+    "gfp", "open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs", "fsopen",
     "fsmount", "mountattr", "movemount",
 )  # fmt: skip
 

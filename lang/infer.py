@@ -11,7 +11,7 @@ from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
 from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote
-from lang.functions import FUNCTIONS
+from lang.functions import FUNCTIONS, REFUSED
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
 from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
@@ -81,6 +81,9 @@ class Inference(Operators):
             return self.type(self.meanings.setdefault(node, ast.Call(node.span, name, ())))
         if function is not None:
             self.error(node, f"'{name}' is a function", f"usage: {function.usage}")
+            return None
+        if name in REFUSED:
+            self.error(node, *REFUSED[name])
             return None
         hints = self.near(name, [*BUILTINS, *FUNCTIONS, "args"])
         if name in _WRITTEN_DIFFERENTLY:
@@ -202,9 +205,11 @@ class Inference(Operators):
     def _grow(self, info: VariableInfo | MapInfo, merged: Type) -> None:
         """Give a variable, or a map's value, its new type; the driver goes round again if it is another."""
         if isinstance(info, MapInfo):
+            merged = self.lasting_pointer((id(info), "value"), info.value, merged)
             self.grew |= info.value is not merged
             info.value = merged
         else:
+            merged = self.lasting_pointer((id(info), "value"), info.type, merged)
             self.grew |= info.type is not merged
             info.type = merged
 
@@ -226,7 +231,10 @@ class Inference(Operators):
         if function is None:
             for item in node.arguments:
                 self.type(item)
-            self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
+            if node.name in REFUSED:
+                self.error(node, *REFUSED[node.name])
+            else:
+                self.error(node, f"unknown function: '{node.name}'", *self.near(node.name, FUNCTIONS))
             return None
         if self.refuse_in_loop(node, node.name):
             return None

@@ -21,7 +21,7 @@ from lang.expand import (
     tracepoint,
     user,
 )  # fmt: skip
-from lang.expand_events import REFUSED, self_signal, watchpoint
+from lang.expand_events import REFUSED, iterator, self_signal, watchpoint
 from lang.expand_function import function
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
@@ -94,7 +94,7 @@ def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     _record(point, expansion, choices, None)
     expansion.point = point
     if point.optional:
-        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}")
+        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}", lack=True)
         return []
     reasons = [f"{choice.text}: {choice.reason}" for choice in choices]
     return expansion.missing("none of these can be attached here", *reasons)
@@ -241,6 +241,10 @@ KINDS = (
         "hardware", ("h",), "hardware:EVENT[:PERIOD]", "perf_event",
         perf_event("hardware", PERF_HARDWARE, HARDWARE_EVENTS),
         "a counter of the processor, sampled",
+    ),
+    Kind(
+        "iter", ("it",), "iter:KIND", "iter", iterator,
+        "each object of a kind, such as task, task_file or task_vma; then the script ends",
     ),
     Kind(
         "watchpoint", ("w",), "watchpoint:ADDRESS:LENGTH:MODE", "perf_event", watchpoint,

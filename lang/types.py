@@ -11,6 +11,7 @@ from typing import Any, Literal
 from lang.records import dataclass, field, fields, is_dataclass
 
 Space = Literal["kernel", "user", "none"]
+SERIES = ("", "avg", "min", "max", "sum")  # the first: the last value
 AggregateKind = Literal["count", "sum", "min", "max", "avg", "stats", "hist", "lhist", "tseries"]
 
 
@@ -176,7 +177,11 @@ class Formatted:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A per-CPU aggregation; `bits` is hist's, `low`, `high` and `step` are lhist's."""
+    """A per-CPU aggregation; `bits` is hist's, `low`, `high` and `step` are lhist's.
+
+    Of tseries `low` is the interval in nanoseconds, `high` how many are kept, and `bits` the place in SERIES
+    of what becomes of the values of one interval.
+    """
 
     kind: AggregateKind
     signed: bool = False
@@ -291,6 +296,8 @@ def _measure(kind: Type) -> tuple[int, int]:
             return 8, 8
         case Formatted(_, of):
             return _measure(of)
+        case Aggregate("tseries"):
+            return 24, 8
         case Aggregate(name):
             return (16 if name in ("min", "max", "avg", "stats") else 8), 8
         case Last(of):

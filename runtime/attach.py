@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from codegen.plan import Attach, ProgramKind
-from kernel.bpfcall import BpfError, online_cpus, raw_tracepoint_open
+from kernel.bpfcall import ATTACH_ITER, BpfError, link_create, online_cpus, raw_tracepoint_open
 from kernel.perfcall import (
     PERF_BREAKPOINT,
     PERF_HARDWARE,
@@ -41,6 +41,7 @@ class Attached:
 
     point: Attach
     descriptors: list[int]
+    kind: ProgramKind = "special"
 
     def close(self) -> None:
         """Detach; a second call does nothing."""
@@ -56,7 +57,7 @@ class Attacher:
 
     def attach(self, kind: ProgramKind, point: Attach, prog_fd: int) -> Attached:
         """Attach a program of this kind to this point. Raises AttachError, with nothing left behind."""
-        attached = Attached(point, [])
+        attached = Attached(point, [], kind)
         try:
             self._open(kind, attached, prog_fd)
         except OSError as error:
@@ -94,6 +95,8 @@ class Attacher:
                         pid=pid, cpu=cpu,
                     )  # fmt: skip
                     _bind(attached, event, prog_fd)
+            case "iter":
+                attached.descriptors.append(link_create(prog_fd, 0, ATTACH_ITER))
             case "special":
                 raise AttachError(point, errno.EINVAL, "it is run, not attached")
 

@@ -14,9 +14,11 @@ from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
     ATTACH_FENTRY,
     ATTACH_FEXIT,
+    ATTACH_ITER,
     MAP_KINDS,
     BpfError,
     btf_object,
+    iter_create,
     map_create,
     possible_cpus,
     prog_load,
@@ -25,6 +27,7 @@ from kernel.bpfcall import (
 from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
+from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.object import Code, MapSpec, Object
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
 _KINDS: dict[ProgramKind, str] = {
     "tracepoint": "tracepoint", "raw_tracepoint": "raw_tracepoint", "special": "raw_tracepoint",
     "kprobe": "kprobe", "kretprobe": "kprobe", "uprobe": "kprobe", "uretprobe": "kprobe",
-    "fentry": "tracing", "fexit": "tracing", "perf_event": "perf_event",
+    "fentry": "tracing", "fexit": "tracing", "perf_event": "perf_event", "iter": "tracing",
 }  # fmt: skip
 
 
+# loaded for one function of the kernel each
+_TYPED: dict[ProgramKind, int] = {"fentry": ATTACH_FENTRY, "fexit": ATTACH_FEXIT, "iter": ATTACH_ITER}
 _NONE = -1  # no descriptor: the kernel refused the program for this point
 _VERIFIED = re.compile(r"^\d+: \(", re.MULTILINE)  # the verifier got as far as an instruction
 
@@ -104,11 +109,12 @@ class Loaded:
         """The descriptor of the ring buffer, or None where the plan has none."""
         return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
+    def attach_all(self, refused: Callable[[AttachError], None] | None = None, child: int = 0) -> int:
         """Attach every program to its points, in the plan's order; how many of the script's were attached.
 
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
-        refusal detaches what was attached and raises AttachError.
+        refusal detaches what was attached and raises AttachError. User probes that are for no process in
+        particular are for the process `child`, if there is one, as bpftrace's are with -c.
         """
         attacher = Attacher(tracefs_place())
         count = 0
@@ -125,6 +131,8 @@ class Loaded:
                     if prog_fd == _NONE:
                         refusal = self.refused[program.name, index]
                         raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
+                    if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
+                        point = replace(point, pid=child)
                     self.attached.append(attacher.attach(program.kind, point, prog_fd))
                     count += not program.hidden
                 except AttachError as error:
@@ -148,6 +156,21 @@ class Loaded:
                     raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error
                 ran += 1
         return ran
+
+    def iterate(self) -> bool:
+        """Let each attached iterator run through all its objects; whether there was one.
+
+        A read runs the program until it has written a page, or for many objects; at the end it gives nothing.
+        """
+        found = [item for item in self.attached if item.kind == "iter"]
+        for item in found:
+            fd = iter_create(item.descriptors[0])
+            try:
+                while os.read(fd, 1 << 16):
+                    continue
+            finally:
+                os.close(fd)
+        return bool(found)
 
     def detach(self) -> None:
         """Take the programs off their points, last one first; a second call does nothing."""
@@ -215,7 +238,7 @@ def _load_program(
     except KeyError as error:
         raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
     descriptors: list[int] = []
-    points = program.attach if program.kind in ("fentry", "fexit") else program.attach[:1]
+    points = program.attach if program.kind in _TYPED else program.attach[:1]
     try:
         for index, point in enumerate(points):
             try:
@@ -252,9 +275,10 @@ def _load_code(
     expected, btf_id, owner = 0, 0, None
     btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
-        if program.kind in ("fentry", "fexit"):
-            expected = ATTACH_FENTRY if program.kind == "fentry" else ATTACH_FEXIT
-            btf_id, owner = _function(point, machine)
+        if program.kind in _TYPED:
+            expected = _TYPED[program.kind]
+            name = f"bpf_iter_{point.name}" if program.kind == "iter" else point.name
+            btf_id, owner = _function(point, machine, name)
         return prog_load(
             _KINDS[program.kind], linked.insns, plan.settings.license, program.name,
             expected_attach_type=expected, attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
@@ -272,17 +296,17 @@ def _load_code(
             os.close(owner)
 
 
-def _function(point: Attach, machine: HasTypes | None) -> tuple[int, int | None]:
+def _function(point: Attach, machine: HasTypes | None, name: str) -> tuple[int, int | None]:
     """(BTF id, descriptor of the module's BTF or None for the core) of the function to attach to."""
     core = point.module in ("", "vmlinux")
     holder = None
     if machine is not None:
         holder = machine.types.core if core else machine.types.module(point.module)
-    found = holder.find("func", point.name) if holder is not None else iter(())
+    found = holder.find("func", name) if holder is not None else iter(())
     number = next((item for item in found if core or (holder and item >= holder.first)), None)
     if number is None:
         where = "" if core else f" of {point.module}"
-        message = f"cannot attach {point.label}: this kernel's BTF{where} has no function {point.name}"
+        message = f"cannot attach {point.label}: this kernel's BTF{where} has no function {name}"
         raise LoadError(message, errno.ENOENT, place=point.place)
     return number, None if core else btf_object(point.module)
 

@@ -15,7 +15,7 @@ from codegen.plan import Event, Map
 from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
 from lang.types import Aggregate, Enum, Int, Record, Type, size_of
-from runtime import histogram
+from runtime import histogram, series
 from runtime.order import key_order, unpack, wrapped
 from runtime.table import make_table, reduce_records
 from runtime.text import Dump, DumpType, Table
@@ -52,7 +52,9 @@ class Maps:
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
         """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
         item = self._maps[name]
-        if (kind := _histogram(item)) is not None:
+        if (kind := _histogram(item)) is not None and kind.kind == "tseries":
+            return self._series(item, kind)
+        if kind is not None:
             return self._histograms(item, kind, top, div)
         if item.key is None:
             return self._scalar(item, div, at_exit)
@@ -229,10 +231,33 @@ class Maps:
         return Dump(item.script_name, "hist", False, list(zip(names, texts, strict=True))) if names else None
 
 
+    def _series(self, item: Map, kind: Aggregate) -> Dump | None:
+        """tseries: a ring of intervals, or {key, u64 place in the ring} in a hash."""
+        found: dict[bytes, list[series.Point]] = {}
+        size = item.key_size - 8 if item.key is not None else 0
+        entries = self._entries(item)
+        code = f"{int_code(64, kind.signed)}QQ"
+        for (key, _), row in zip(
+            entries, unpack([raw for _, raw in entries], code, self._slots(item)), strict=True
+        ):
+            points = found.setdefault(key[:size], [])
+            points += zip(row[::3], row[1::3], row[2::3], strict=True)
+        values = {key: series.reduce_points(kind, points) for key, points in found.items()}
+        span = series.span_of(kind, values.values())
+        draw = series.json if self._values.style == "json" else series.text
+        if not span:
+            return None
+        texts = [draw(kind, there, span) for there in values.values()]
+        if item.key is None:
+            return Dump(item.script_name, "tseries", True, [("", texts[0])])
+        names = self._key_texts(item.key, size, list(values))
+        return Dump(item.script_name, "tseries", False, list(zip(names, texts, strict=True)))
+
+
 def _histogram(item: Map) -> Aggregate | None:
     """The aggregate of a map of buckets, None for any other."""
     kind = item.value
-    return kind if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist") else None
+    return kind if isinstance(kind, Aggregate) and kind.kind in ("hist", "lhist", "tseries") else None
 
 
 def _dump_type(kind: Type) -> DumpType:

@@ -13,7 +13,7 @@ from lang.diagnostics import CompilerBug
 from lang.printf import Conversion, parse
 from lang.types import Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Str, Timestamp, Type, size_of
 from runtime.decode import MARK, RECORD_HEADER, Cell, Rows, compile_rows, stride_of
-from runtime.gfp import gfp_names
+from runtime.units import gfp_flags
 from runtime.values import Values, buffer_bytes, buffer_text, int_code
 
 _BASES = {"d": "d", "i": "d", "u": "d", "o": "o", "x": "x", "X": "X"}
@@ -66,11 +66,13 @@ def conversion_cell(conversion: Conversion, kind: Type, values: Values) -> Cell:
             return _char(conversion, kind, values)
         case "pointer":
             return _pointer(conversion, kind, values)
-        case "gfp":
-            return _gfp(conversion, kind, values)
         case "buffer" if isinstance(kind, Buffer):
             show = _BUFFERS[conversion.letter]
             return values.opaque(size_of(kind), lambda raw: pad(show(buffer_bytes(raw)), conversion))
+        case "gfp":
+            have, signed = _width(kind, conversion)
+            show_flags = values.names.bind(lambda value: pad(gfp_flags(value), conversion))
+            return Cell(int_code(have, signed), f"{{{show_flags}({MARK})}}")
         case "str":
             return _string(conversion, kind, values)
     raise CompilerBug(f"printf cannot print {kind} with {conversion.text}")
@@ -152,12 +154,6 @@ def _pointer(conversion: Conversion, kind: Type, values: Values) -> Cell:
     have, signed = _width(kind, conversion)
     show = values.names.bind(lambda value: pad(f"0x{value & _MASK64:x}" if value else "0", conversion))
     return Cell(int_code(have, signed), f"{{{show}({MARK})}}")
-
-
-def _gfp(conversion: Conversion, kind: Type, values: Values) -> Cell:
-    code, value = _cut(kind, conversion, 32, False)
-    show = values.names.bind(lambda flags: pad(gfp_names(flags), conversion))
-    return Cell(code, f"{{{show}({value})}}")
 
 
 def _string(conversion: Conversion, kind: Type, values: Values) -> Cell:

@@ -16,7 +16,8 @@ from codegen.plan import Place
 from lang.records import dataclass
 
 Buffering = Literal["auto", "line", "full", "none"]
-DumpType = Literal["map", "hist", "stats"]
+DumpType = Literal["map", "hist", "stats", "tseries"]
+_DRAWN = ("hist", "tseries")  # below their names
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, the screen, what has scrolled away
 _BLOCK = 64 << 10
 _ENTRIES = 1 << 14
@@ -187,10 +188,10 @@ class TextWriter:
 
     def map(self, dump: Dump) -> None:
         if dump.scalar:
-            head, between = f"{dump.name}:", "\n" if dump.type == "hist" else " "
+            head, between = f"{dump.name}:", "\n" if dump.type in _DRAWN else " "
             self._out.write("".join([f"{head}{between}{value}\n" for _, value in dump.entries]))
             return
-        head, between = f"{dump.name}[", "]:\n" if dump.type == "hist" else "]: "
+        head, between = f"{dump.name}[", "]:\n" if dump.type in _DRAWN else "]: "
         for start in range(0, len(dump.entries), _ENTRIES):
             part = dump.entries[start : start + _ENTRIES]
             self._out.write("".join([f"{head}{key}{between}{value}\n" for key, value in part]))

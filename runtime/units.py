@@ -46,6 +46,22 @@ _OPEN_NAMES = (
     "DIRECTORY", "NOFOLLOW", "NOATIME", "CLOEXEC", "PATH", "TMPFILE", "SYNC", "DSYNC",
 )  # fmt: skip
 _OPEN = {getattr(os, f"O_{name}"): f"O_{name}" for name in _OPEN_NAMES if hasattr(os, f"O_{name}")}
+# include/linux/gfp_types.h: these bits are the same from 5.10 on; the sums first, as the kernel prints them
+_GFP = {
+    0x1C24CA: "GFP_TRANSHUGE", 0x1C20CA: "GFP_TRANSHUGE_LIGHT", 0x100CCA: "GFP_HIGHUSER_MOVABLE",
+    0x100CC2: "GFP_HIGHUSER", 0x100CC0: "GFP_USER", 0x400CC0: "GFP_KERNEL_ACCOUNT", 0xCC0: "GFP_KERNEL",
+    0xC40: "GFP_NOFS", 0x820: "GFP_ATOMIC", 0xC00: "GFP_NOIO", 0x800: "GFP_NOWAIT", 0x1: "GFP_DMA",
+    0x4: "GFP_DMA32",
+    **{
+        1 << bit: f"__GFP_{name}"
+        for bit, name in {
+            1: "HIGHMEM", 3: "MOVABLE", 4: "RECLAIMABLE", 5: "HIGH", 6: "IO", 7: "FS", 8: "ZERO",
+            9: "ATOMIC", 10: "DIRECT_RECLAIM", 11: "KSWAPD_RECLAIM", 12: "WRITE", 13: "NOWARN",
+            14: "RETRY_MAYFAIL", 15: "NOFAIL", 16: "NORETRY", 17: "MEMALLOC", 18: "COMP", 19: "NOMEMALLOC",
+            20: "HARDWALL", 21: "THISNODE", 22: "ACCOUNT",
+        }.items()
+    },
+}  # fmt: skip
 _SETS: dict[str, tuple[dict[int, str], str]] = {
     "open": (_OPEN, "O_RDONLY"),
     "mount": (_MOUNT, "0x0"),
@@ -82,7 +98,17 @@ def request_letters(flags: int) -> str:
     return "F" * (flags >> 18 & 1) + _RWBS_OPS.get(flags & 0xFF, "N") + "".join(letters)
 
 
-_SPELLED = {"request": request_flags, "rwbs": request_letters}
+def gfp_flags(flags: int) -> str:
+    """An allocation's flags as the kernel's own trace output names them: `GFP_KERNEL|__GFP_ZERO`."""
+    left, found = flags & (1 << 64) - 1, []
+    for bits, text in _GFP.items():
+        if left & bits == bits:
+            left &= ~bits
+            found.append(text)
+    return "|".join([*found, *([f"0x{left:x}"] if left else [])]) or "none"
+
+
+_SPELLED = {"gfp": gfp_flags, "request": request_flags, "rwbs": request_letters}
 
 
 def flag_names(name: str) -> Callable[[int], str]:

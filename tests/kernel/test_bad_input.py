@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -279,3 +280,24 @@ def test_the_second_of_two_is_wrong(ebt: Ebt) -> None:
         result = run.end(signal.SIGINT)
     assert result.rc == 0 and re.fullmatch(rf"\n\n@{name}: \d+\n", result.stdout)
     assert until(lambda: gone(name))
+
+
+# --- descriptors ---
+
+CLOSED = [">&-", "<&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"]
+
+
+@pytest.mark.parametrize("how", CLOSED)
+def test_closed_or_full_descriptors(ebt: Ebt, tmp_path: Path, how: str) -> None:
+    """No traceback, no file that takes a closed descriptor's place, the code that is right."""
+    told = tmp_path / "told"
+    for words in (["list"], ["--help"], ["-q", "-e", 'begin { printf("x"); exit(); }', "-o", "/dev/stdout"]):
+        told.write_bytes(b"")
+        redirected = how if "2>&-" in how else f"{how} 2>{told}"
+        shell = Ebt(["sh", "-c", f"exec {shlex.join([*ebt.command, *words])} {redirected}"])
+        result = shell()
+        message = told.read_text()
+        if how == ">/dev/full":
+            assert result.rc == 1 and re.fullmatch(r"ebt: error: .*No space left on device\n", message), words
+        else:
+            assert (result.rc, message) == (0, ""), (words, result)

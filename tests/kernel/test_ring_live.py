@@ -80,10 +80,15 @@ class Loaded:
         self.done.append(name)
         self.on.get(name, lambda: None)()
 
+    def iterate(self) -> bool:
+        return False
+
     def run_special(self, name: str) -> None:
         self._step(name)
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> None:
+    def attach_all(
+        self, refused: Callable[[AttachError], None] | None = None, child: int = 0
+    ) -> None:
         self._step("attach")
 
     def detach(self) -> None:

@@ -264,7 +264,7 @@ def whole() -> bytes:
 @pytest.mark.parametrize(("bytes_", "message"), [
     (b"", "too short"),
     (b"\0" * 100, "not BTF"),
-    (b"\x7fELF" + b"\0" * 100, "not BTF"),
+    (b"\x7fELF" + b"\0" * 100, "an ELF file of another word size"),
     (whole()[:-1], "cut short"),
     (whole()[:60], "cut short"),
     (b"\xeb\x9f" + whole()[2:], "other byte order"),
