@@ -22,7 +22,10 @@ from tests.lab import rows as lab
 
 TESTS = Path(__file__).parents[1]
 # what takes a program of its own is tested there
-ELSEWHERE = {"usdt": "kernel/test_usdt.py", "watchpoint": "kernel/test_other_probes.py"}
+ELSEWHERE = {
+    "usdt": "kernel/test_usdt.py", "watchpoint": "kernel/test_other_probes.py",
+    "iter": "kernel/test_rest_of_the_language.py",
+}  # fmt: skip
 
 
 def _rows() -> dict[str, str]:
