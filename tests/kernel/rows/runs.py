@@ -53,7 +53,8 @@ SETTINGS: dict[str, Run] = {
     "max_cat_bytes": Run('begin { cat("/proc/sys/kernel/ostype"); }', "Lin", "", 0, "max_cat_bytes = 3"),
 }  # fmt: skip
 RUNS: dict[str, Run] = {
-    "tseries": Run("begin { @m = tseries(5, 1h, 3); }", r"@m:\n +5 +5\nhh:mm:ss \|_+\|\n.*\*.*\| 5\n(.*\n)*.*"),
+    "tseries": Run("begin { @m = tseries(5, 1h, 3); "
+                   "}", r"@m:\n +5 +5\nhh:mm:ss \|_+\|\n.*\*.*\| 5\n(.*\n)*.*"),
     "exit": Run('begin { print(1); exit(7); print(2); }', "1", "", 7, options=("--no-warnings",)),
     "errorf": Run('begin { errorf("bad %d", 7); }', "", "stdin:1:9-27: ERROR: bad 7"),
     "warnf": Run('begin { warnf("odd %s", "x"); }', "", "stdin:1:9-28: WARNING: odd x"),
