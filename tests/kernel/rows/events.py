@@ -74,6 +74,8 @@ FUNCTIONS: dict[str, Event] = {
     "macaddr": (f'{OPEN} {{ if (str(args.filename) == "/row/file") {{ '
                 "@m[macaddr(((struct ethhdr *)args.filename).h_dest)] = count(); } "
                 "}", "@m[2F:72:6F:77:2F:66]: 3"),
+    "words": kill("print(words(uptr((char *)curtask.mm.arg_start), "
+                  "200));", r"~\S+ -I -S -B \S+work\.py name=NAME .*"),
     "reg": upper('@m[reg("di")] = count();', "@m[97]: 4"),
     "usym": first("print(usym(arg1));", "toupper"),
     "uptr": upper("@m[*uptr((uint8 *)arg1) == *(uint8 *)arg1] = count();", "@m[true]: 4"),

@@ -58,6 +58,7 @@ STRINGS: dict[str, Row] = {
     "path": ("print(strlen(path(curtask.fs.pwd)) > 0); print(path(curtask.fs.pwd));", "true", "FOLDER"),
 }  # fmt: skip
 FORMATTERS = {
+    "exitstatus": "code 3", "capname": "CAP_SYS_ADMIN",
     "ms": r"1\.500", "us": "1500", "sec": r"0\.002", "kb": "2", "hex": "0xff", "oct": "10",
         "percent": r"12\.50%",
     "errname": "ENOENT", "signame": "SIGKILL", "diskname": "4000:5", "flags": r"O_RDWR\|O_CREAT",
@@ -65,6 +66,7 @@ FORMATTERS = {
     "dirfd": "AT_FDCWD", "format": "a-07", "meminfo": r"\d+",
 }  # fmt: skip
 CALLS = {
+    "exitstatus": "exitstatus(768)", "capname": "capname(21)",
     "ms": "ms(1500000)", "us": "us(1500000)", "sec": "sec(1500000)", "kb": "kb(2048)", "hex": "hex(255)",
     "oct": "oct(8)", "percent": "percent(1, 8)", "errname": "errname(2)", "signame": "signame(9)",
     "diskname": f"diskname({4000 << 20 | 5})", "flags": 'flags(66, "open")', "result": "result((int64)-2)",
