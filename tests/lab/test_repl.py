@@ -17,7 +17,8 @@ def test_functions_of_the_kernel(prompt: Prompt) -> None:
     name = fresh("r")
     prompt.enter(f'kprobe:vfs_read /comm == "{name}"/ {{ @reads = count(); }}')
     prompt.wait(r"\[1\] attached 1 probe")
-    prompt.enter(f'fexit:vfs_read /comm == "{name}"/ {{ @bytes = sum(retval); @us = hist(duration / 1000); }}')
+    body = "{ @bytes = sum(retval); @us = hist(duration / 1000); }"
+    prompt.enter(f'fexit:vfs_read /comm == "{name}"/ {body}')
     prompt.wait(r"\[2\] attached 1 probe")
     subprocess.run(work(f"name={name}", "read=64:23"), check=True)
     prompt.enter("@reads")
