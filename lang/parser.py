@@ -27,7 +27,7 @@ MAX_DEPTH = 200
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
-Load = Callable[[ast.Import], Source | None]
+Load = Callable[[ast.Import], tuple[Source, ...]]
 
 
 @lru_cache(maxsize=1)
@@ -64,14 +64,12 @@ def _with_imports(source: Source, load: Load | None) -> tuple[ast.Script, dict[s
     for node in script.imports:
         if load is None:
             raise ScriptError([Diagnostic("error", node.span, "nothing can be imported here")])
-        found = load(node)
-        if found is None:
-            continue
-        other, others = _with_imports(found, load)
-        if other.config is not None:
-            message = "a config block stands in the script itself, not in what it imports"
-            raise ScriptError([Diagnostic("error", other.config.span, message)])
-        script, defines = merge(other, script), {**others, **defines}
+        for found in load(node):
+            other, others = _with_imports(found, load)
+            if other.config is not None:
+                message = "a config block stands in the script itself, not in what it imports"
+                raise ScriptError([Diagnostic("error", other.config.span, message)])
+            script, defines = merge(other, script), {**others, **defines}
     return script, defines
 
 
