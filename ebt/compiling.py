@@ -18,7 +18,7 @@ from ebt.options import Options, UsageError
 from ebt.request import Request, parse_request
 from ebt.run import NEEDS_ROOT, require_process
 from ebt.show import show_stage
-from ebt.tools import library
+from ebt.tools import tool_of
 from kernel.mounts import private_tracefs
 from kernel.resolve import resolve
 from lang.diagnostics import Diagnostic, ScriptError
@@ -55,7 +55,8 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     private_tracefs()
     machine = Noting(choose_machine(options, loads=True, privileged=True))
     compiled = _compile(request, machine.as_machine, options)
-    _warn(compiled, options)
+    shown = _shown(compiled, request, options)
+    _warn(shown, options)
     if options.stage:
         show_stage(compiled, options.stage)
         return None
@@ -66,7 +67,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     )
     if options.verbose:
         _tell_times(compiled, started, front)
-    warnings = tuple(item.render() for item in compiled.warnings if not _is_tools_choice(item))
+    warnings = tuple(item.render() for item in shown)
     files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
     ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
@@ -90,7 +91,7 @@ def _refuse(options: Options) -> None:
 def compile_request(request: Request, options: Options) -> Compiled:
     """Compile without running: for this kernel, or the one that the options name."""
     compiled = _compile(request, machine_for(options, loads=False), options)
-    _warn(compiled, options)
+    _warn(_shown(compiled, request, options), options)
     return compiled
 
 
@@ -108,16 +109,16 @@ def _compile(
     )
 
 
-def _warn(compiled: Compiled, options: Options) -> None:
+def _shown(compiled: Compiled, request: Request, options: Options) -> tuple[Diagnostic, ...]:
+    """The warnings to show: a tool's probes that a kernel may well lack are told with -v alone."""
+    quiet = not options.verbose and bool(tool_of(request.source.name))
+    return tuple(item for item in compiled.warnings if not (quiet and item.lack))
+
+
+def _warn(warnings: tuple[Diagnostic, ...], options: Options) -> None:
     if options.warnings:
-        for item in compiled.warnings:
-            if options.verbose or not _is_tools_choice(item):
-                tell(item.render())
-
-
-def _is_tools_choice(item: Diagnostic) -> bool:
-    """Whether a standard tool does without a probe that it can do without: not the user's concern."""
-    return item.message.startswith("skipped: ") and item.span.source.name.startswith(library() + os.sep)
+        for item in warnings:
+            tell(item.render())
 
 
 def _require_probes(compiled: Compiled, request: Request) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from codegen.plan import Place
 from ebt.messages import REFUSED, WRONG
+from ebt.tools import tool_of
 from kernel.btf import BtfError
 from kernel.recorded import ProfileError
 from lang.diagnostics import CompilerBug, Diagnostic, ScriptError
@@ -27,7 +28,7 @@ def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tu
     """(message, exit code) of an expected failure; None for what is a bug."""
     match problem:
         case ScriptError():
-            return str(problem), WRONG
+            return _lack(problem, sources, verbose) or str(problem), WRONG
         case CompileError():
             return _clang(problem, sources), REFUSED
         case LoadError():
@@ -43,6 +44,16 @@ def describe(problem: Exception, sources: Sequence[Source], verbose: bool) -> tu
         case CompilerBug():
             return f"ebt: {problem}\nhint: this is a fault of ebt, please report it with the script", REFUSED
     return None
+
+
+def _lack(problem: ScriptError, sources: Sequence[Source], verbose: bool) -> str:
+    """One line where a tool cannot run because of what this kernel lacks; -v shows the probes."""
+    first = problem.diagnostics[0]
+    tool = tool_of(sources[0].name) if sources else ""
+    if verbose or not tool or not first.lack:
+        return ""
+    reason = first.hints[-1].partition(": ")[2] if len(first.hints) > 1 else first.message
+    return f"ebt: error: {tool} cannot run here: {reason}"
 
 
 def _named(sources: Sequence[Source], name: str) -> Source | None:

@@ -90,11 +90,13 @@ def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) 
 
 def _given(script: Script, name: str, words: list[str], find: Resolve) -> tuple[Given, list[str]]:
     try:
-        return read_words(script, words, BEHIND, find)
+        given, for_ebt = read_words(script, words, BEHIND, find)
     except CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
     except HelpWanted:
         raise ShowHelp(help_text(script, name)) from None
+    commands = [given.options.get(option.name) for option in script.options if option.kind == "command"]
+    return given, [*for_ebt, *(word for text in commands if text for word in ("-c", str(text)))]
 
 
 def _getopts(script: Script, before: list[str], behind: list[str]) -> Given:

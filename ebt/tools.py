@@ -77,6 +77,14 @@ def library() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "stdlib")
 
 
+def tool_of(path: str) -> str:
+    """The name of the tool whose script this is; empty for any other script."""
+    folder, name = os.path.split(path)
+    above, subject = os.path.split(folder)
+    known = above == library() and subject != _SHARED and name.endswith(ENDING)
+    return name.removesuffix(ENDING) if known else ""
+
+
 def list_tools(words: list[str]) -> int:
     """Print the tools whose name, subject or summary holds the words, a line each, by subject."""
     tools = all_tools()

@@ -93,7 +93,8 @@ def check(
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
     probes = wanted(script, Given(parameters, values))
-    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid)
+    process = pid or _process(script.options, values)
+    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
     found.raise_errors()
     _require_probes(script, probes, drafts, found)
     declared = {option.name: option for option in script.options}
@@ -117,6 +118,11 @@ def check(
         Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values),
         found.warnings,
     )
+
+
+def _process(options: tuple[ast.Option, ...], values: Mapping[str, Constant]) -> int:
+    """The process that the script's own option of the kind pid names: for user probes it is as -p."""
+    return next((int(values[option.name]) for option in options if option.kind == "pid"), 0)
 
 
 def _require_probes(
@@ -148,8 +154,10 @@ def _expand(
     settings: Settings,
     found: Diagnostics,
     pid: int,
+    process: int,
 ) -> list[_Draft]:
     expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
+    expansion.process = process
     drafts = []
     for probe in probes:
         if found.full:

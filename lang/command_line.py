@@ -163,7 +163,7 @@ class _Words:
 # ---- Help
 
 _VALUES = {
-    "string": "TEXT", "duration": "TIME", "size": "SIZE",
+    "string": "TEXT", "command": "COMMAND", "duration": "TIME", "size": "SIZE",
     "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
 }  # fmt: skip
 

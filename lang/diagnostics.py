@@ -20,12 +20,16 @@ MAX_DIAGNOSTICS = 20  # what one reads; the rest are told after the next try
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One message about one place, with hints below the underlined line."""
+    """One message about one place, with hints below the underlined line.
+
+    `lack` marks what the script is not at fault for: the kernel has no such probe.
+    """
 
     severity: Severity
     span: Span
     message: str
     hints: tuple[str, ...] = ()
+    lack: bool = False
 
     def render(self) -> str:
         """`file:line:col: error: message`, the source line, the span underlined, the hints."""
@@ -84,11 +88,11 @@ class Diagnostics:
     _told: set[tuple[str, str, int, int]] = field(default_factory=set)
     _count: Counter[Severity] = field(default_factory=Counter)
 
-    def error(self, span: Span, message: str, *hints: str) -> None:
-        self._add(Diagnostic("error", span, message, hints))
+    def error(self, span: Span, message: str, *hints: str, lack: bool = False) -> None:
+        self._add(Diagnostic("error", span, message, hints, lack))
 
-    def warn(self, span: Span, message: str, *hints: str) -> None:
-        self._add(Diagnostic("warning", span, message, hints))
+    def warn(self, span: Span, message: str, *hints: str, lack: bool = False) -> None:
+        self._add(Diagnostic("warning", span, message, hints, lack))
 
     @property
     def full(self) -> bool:

@@ -57,6 +57,7 @@ class Expansion:
     partly: bool = True  # a function of which the compiler left a part may be taken
     parts_wait: bool = False  # there was one, and it was not
     syntax: str = ""  # how such a probe is written
+    process: int = 0  # whose user code is meant: that of -p, or of the script's option of the kind pid
 
     def malformed(self, kind: str, *hints: str) -> list[Target]:
         article = "an" if kind[0] in "aeio" else "a"
@@ -71,9 +72,9 @@ class Expansion:
         policy = self.settings.missing_probes
         if policy == "error":
             more = "set the 'missing_probes' config variable to 'warn' if this is expected"
-            self.found.error(self.point.span, message, *(hints or (more,)))
+            self.found.error(self.point.span, message, *(hints or (more,)), lack=True)
         elif policy == "warn":
-            self.found.warn(self.point.span, message, *hints)
+            self.found.warn(self.point.span, message, *hints, lack=True)
         return []
 
     def too_many(self, count: int) -> bool:
@@ -165,13 +166,13 @@ def raw_tracepoint(expansion: Expansion) -> list[Target]:
 def user(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         parts = expansion.parts
-        if len(parts) == 1 and expansion.pid:
-            parts = (f"/proc/{expansion.pid}/exe", *parts)
+        if len(parts) == 1 and expansion.process:
+            parts = (f"/proc/{expansion.process}/exe", *parts)
         if len(parts) != 2 or not all(parts):
             return expansion.malformed(kind)
         if expansion.unsupported("uprobe", f"{kind} probes"):
             return []
-        path = expansion.machine.binary(parts[0], expansion.pid)
+        path = expansion.machine.binary(parts[0], expansion.process)
         if path is None:
             return expansion.missing(f"no program or library '{parts[0]}' is found", "give its full path")
         return _user_targets(expansion, kind, path, parts[1])
@@ -180,14 +181,14 @@ def user(kind: str) -> Callable[[Expansion], list[Target]]:
 
 
 def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list[Target]:
-    span, machine = expansion.point.span, expansion.machine
+    span, machine, process = expansion.point.span, expansion.machine, expansion.process
     name, plus, offset_text = text.partition("+")
     try:
         offset = parse_integer(offset_text) if plus else 0
         if re.match(r"0[xX]|\d", name):
             label = f"{kind}:{path}:{text}"
             return [
-                Target(kind, label, span, path=path, name=name, offset=parse_integer(name), pid=expansion.pid)
+                Target(kind, label, span, path=path, name=name, offset=parse_integer(name), pid=process)
             ]
     except ValueError as wrong:
         return expansion.error(str(wrong))
@@ -205,7 +206,7 @@ def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list
     for item in found:
         label = f"{kind}:{path}:{item.name}" + (f"+{offset}" if offset else "")
         place = item.offset + offset
-        targets.append(Target(kind, label, span, path=path, name=item.name, offset=place, pid=expansion.pid))
+        targets.append(Target(kind, label, span, path=path, name=item.name, offset=place, pid=process))
     return targets
 
 

@@ -13,8 +13,9 @@ _EVERY = 200  # names that a hint looks through
 def usdt(expansion: Expansion) -> list[Target]:
     """The targets of one attach point; a probe that the compiler copied has several."""
     parts = expansion.parts
-    if len(parts) == 2 and expansion.pid and "/" not in parts[0] and not expansion.machine.binary(parts[0]):
-        parts = (f"/proc/{expansion.pid}/exe", *parts)  # provider and name suffice for a process
+    process = expansion.process
+    if len(parts) == 2 and process and "/" not in parts[0] and not expansion.machine.binary(parts[0]):
+        parts = (f"/proc/{process}/exe", *parts)  # provider and name suffice for a process
     if not 2 <= len(parts) <= 3 or not parts[0] or not parts[-1]:
         return expansion.malformed("usdt")
     if expansion.unsupported("uprobe", "usdt probes"):
@@ -32,14 +33,14 @@ def usdt(expansion: Expansion) -> list[Target]:
 
 def _files(expansion: Expansion, name: str) -> tuple[str, ...]:
     if "*" in name:
-        if not expansion.pid:
+        if not expansion.process:
             expansion.error("a wildcard in the program's place needs a process", "give its id: -p PID")
             return ()
-        files = expansion.machine.mapped_files(expansion.pid, name)
+        files = expansion.machine.mapped_files(expansion.process, name)
         if not files:
-            expansion.missing(f"process {expansion.pid} has no program or library '{name}'")
+            expansion.missing(f"process {expansion.process} has no program or library '{name}'")
         return files
-    path = expansion.machine.binary(name, expansion.pid)
+    path = expansion.machine.binary(name, expansion.process)
     if path is None:
         expansion.missing(f"no program or library '{name}' is found", "give its full path")
     return (path,) if path is not None else ()
@@ -47,7 +48,7 @@ def _files(expansion: Expansion, name: str) -> tuple[str, ...]:
 
 def _missing(expansion: Expansion, files: tuple[str, ...], parts: tuple[str, ...]) -> list[Target]:
     known = {probe.name for path in files for probe in expansion.machine.user_probes(path, "*", "*")}
-    where = files[0] if len(files) == 1 else f"process {expansion.pid}"
+    where = files[0] if len(files) == 1 else f"process {expansion.process}"
     if not known:
         return expansion.missing(f"{where} has no static probes")
     message = f"no static probe of {where} matches '{':'.join(parts[1:])}'"
@@ -58,6 +59,6 @@ def _missing(expansion: Expansion, files: tuple[str, ...], parts: tuple[str, ...
 def _target(expansion: Expansion, probe: UserProbe) -> Target:
     return Target(
         "usdt", f"usdt:{probe.path}:{probe.provider}:{probe.name}", expansion.point.span, name=probe.name,
-        path=probe.path, offset=probe.offset, pid=expansion.pid, semaphore=probe.semaphore,
+        path=probe.path, offset=probe.offset, pid=expansion.process, semaphore=probe.semaphore,
         operands=probe.arguments,
     )  # fmt: skip

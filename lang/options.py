@@ -21,14 +21,14 @@ _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for b
 SYSTEM_KINDS: dict[str, int | str] = {
     "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "directory": 0, "directories": "",
 }  # fmt: skip
-KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", *SYSTEM_KINDS)
+KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", *SYSTEM_KINDS)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _FLAG = re.compile(r"-[A-Za-z0-9]|--[A-Za-z0-9][\w-]*")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 MAX_TEXT = 4000
-_NOTHING = {"flags": "", "bool": "false", "string": "", "duration": "0", "size": "0"}
+_NOTHING = {"flags": "", "bool": "false", "string": "", "command": "", "duration": "0", "size": "0"}
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,7 @@ _READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
     **dict.fromkeys(_INTEGERS, _integer),
     "bool": _bool,
     "string": _text,
+    "command": _text,
     "enum": _choice,
     "duration": _duration,
     "size": _size,

@@ -94,7 +94,7 @@ def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     _record(point, expansion, choices, None)
     expansion.point = point
     if point.optional:
-        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}")
+        expansion.found.warn(point.span, f"skipped: {choices[-1].reason}", lack=True)
         return []
     reasons = [f"{choice.text}: {choice.reason}" for choice in choices]
     return expansion.missing("none of these can be attached here", *reasons)

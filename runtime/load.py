@@ -27,6 +27,7 @@ from kernel.cpus import possible_cpus
 from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
+from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.object import Code, MapSpec, Object
@@ -108,11 +109,12 @@ class Loaded:
         """The descriptor of the ring buffer, or None where the plan has none."""
         return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> int:
+    def attach_all(self, refused: Callable[[AttachError], None] | None = None, child: int = 0) -> int:
         """Attach every program to its points, in the plan's order; how many of the script's were attached.
 
         `refused` hears of each point that cannot be attached, and the rest goes on; without it the first
-        refusal detaches what was attached and raises AttachError.
+        refusal detaches what was attached and raises AttachError. User probes that are for no process in
+        particular are for the process `child`, if there is one, as bpftrace's are with -c.
         """
         attacher = Attacher(tracefs_place())
         count = 0
@@ -129,6 +131,8 @@ class Loaded:
                     if prog_fd == _NONE:
                         refusal = self.refused[program.name, index]
                         raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
+                    if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
+                        point = replace(point, pid=child)
                     self.attached.append(attacher.attach(program.kind, point, prog_fd))
                     count += not program.hidden
                 except AttachError as error:

@@ -61,6 +61,8 @@ def width_of(kind: Type) -> int:
             return min(size, MAX_TEXT_WIDTH)
         case Pointer() | Formatted("hex"):
             return 18
+        case Formatted("flags", _, ("rwbs",)):
+            return 4
         case Formatted(name):
             return _FORMATTED.get(name, 12)
         case Timestamp(format):

@@ -48,7 +48,9 @@ class Loaded(Protocol):
 
     def map_fd(self, name: str) -> int: ...
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> object: ...
+    def attach_all(
+        self, refused: Callable[[AttachError], None] | None = None, child: int = 0
+    ) -> object: ...
 
     def iterate(self) -> bool: ...
 
@@ -133,7 +135,7 @@ class Session:
         self._loaded.run_special("begin")
         if any(item.kind == "special" and item.attach[0].name == "self" for item in self._plan.programs):
             stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
-        self._attach()
+        self._attach(child.pid if child else 0)
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
@@ -175,21 +177,21 @@ class Session:
             data = struct.pack("<QQq", start, cpid, clock_offset("sw_tai", "boot"))
             self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), data)
 
-    def _attach(self) -> None:
+    def _attach(self, child: int) -> None:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
         refused: list[AttachError] = []
         if self._plan.settings.missing_probes == "error":
-            self._loaded.attach_all()
+            self._loaded.attach_all(child=child)
         else:
-            self._attach_what_can_be(refused)
+            self._attach_what_can_be(refused, child)
         self._writer.attached(self._plan.points - len(refused))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
 
-    def _attach_what_can_be(self, refused: list[AttachError]) -> None:
+    def _attach_what_can_be(self, refused: list[AttachError], child: int) -> None:
         """What is refused is told, if the script wants that; all may not be."""
-        self._loaded.attach_all(refused.append)
+        self._loaded.attach_all(refused.append, child)
         special = sum(program.kind == "special" for program in self._plan.programs)
         if refused and len(refused) == self._plan.points - special:
             raise refused[0]

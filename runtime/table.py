@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from codegen.plan import Event, Map
 from lang.convert import aggregates, castable
 from lang.records import dataclass
-from lang.types import Aggregate, Last, Record, Tuple, Type, offsets, size_of
+from lang.types import Aggregate, Last, Record, Stack, Tuple, Type, offsets, size_of
 from runtime.decode import compile_rows
 from runtime.jsonl import quote
 from runtime.order import key_order, unpack, wrapped
@@ -26,6 +26,7 @@ class _Column:
     right: bool
     order: Sequence[int]
     numbers: Sequence[int] = ()  # what a formatter may make texts of
+    below: bool = False  # a stack: its frames stand under the row, not in it
 
 
 def make_table(
@@ -59,13 +60,15 @@ def _joined(heads: Sequence[str], columns: Sequence[_Column], at: int) -> list[s
 
 def _aligned(name: str, titles: Sequence[str], columns: Sequence[_Column], order: Sequence[int]) -> Table:
     """Columns as wide as what stands in them; text at the end of a line is not padded."""
-    cells = [
-        [title, *(column.texts[at] for at in order)] for title, column in zip(titles, columns, strict=True)
-    ]
-    for column, texts in zip(columns, cells, strict=True):
-        width = max(map(len, texts)) if column is not columns[-1] or column.right else 0
+    shown = [(title, item) for title, item in zip(titles, columns, strict=True) if not item.below]
+    cells = [[title, *(column.texts[at] for at in order)] for title, column in shown]
+    for (_, column), texts in zip(shown, cells, strict=True):
+        width = max(map(len, texts)) if column is not shown[-1][1] or column.right else 0
         texts[:] = [align(text, width, column.right) for text in texts]
-    head, *lines = [" ".join(parts) for parts in zip(*cells, strict=True)]
+    head, *lines = [" ".join(parts) for parts in zip(*cells, strict=True)] or [""] * (len(order) + 1)
+    stacks = [column for column in columns if column.below]
+    for number, at in enumerate(order if stacks else ()):
+        lines[number] = "\n".join([lines[number], *(column.texts[at].strip("\n") for column in stacks)])
     return Table(name, head, lines)
 
 
@@ -88,7 +91,8 @@ class _Maker:
 
     def _key(self, kind: Type, place: int, size: int, raws: Sequence[bytes]) -> _Column:
         parts = [raw[place : place + size_of(kind)] for raw in raws]
-        return _Column(self._texts(kind, parts), is_number(kind), key_order(kind, size_of(kind), parts))
+        order = key_order(kind, size_of(kind), parts)
+        return _Column(self._texts(kind, parts), is_number(kind), order, below=isinstance(kind, Stack))
 
     def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:
         json = self._values.style == "json"

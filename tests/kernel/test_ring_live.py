@@ -86,7 +86,9 @@ class Loaded:
     def run_special(self, name: str) -> None:
         self._step(name)
 
-    def attach_all(self, refused: Callable[[AttachError], None] | None = None) -> None:
+    def attach_all(
+        self, refused: Callable[[AttachError], None] | None = None, child: int = 0
+    ) -> None:
         self._step("attach")
 
     def detach(self) -> None:

@@ -91,7 +91,8 @@ _LOOP_SET_FD, _LOOP_CLR_FD, _LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
 @contextmanager
 def loop_device(size: int = 64 << 20) -> Iterator[str]:
     """A block device of `size` bytes, backed by memory."""
-    load_module("loop")
+    if not os.path.exists("/dev/loop-control"):
+        load_module("loop")
     with ExitStack() as stack:
         backing = os.memfd_create("ebt-lab")
         stack.callback(os.close, backing)
