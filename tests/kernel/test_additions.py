@@ -284,7 +284,8 @@ def test_a_folder_is_imported_whole(ebt: Ebt, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("no script")
     (folder / "deeper/d.ebt").write_text("no script either")
     script = tmp_path / "s.ebt"
-    script.write_text('import "more";\nbegin { print((twice(opt.n), sizeof(struct pair), SEVEN)); exit(); }\n')
+    body = "begin { print((twice(opt.n), sizeof(struct pair), SEVEN)); exit(); }"
+    script.write_text(f'import "more";\n{body}\n')
     assert ebt("-q", script).stdout == "(8, 8, 7)\n\n\n"
     (folder / "e.ebt").write_text('begin { printf("e\\n"); }\n')
     assert ebt("-q", script).stdout == "e\n(8, 8, 7)\n\n\n"
