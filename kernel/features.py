@@ -19,6 +19,7 @@ from pathlib import Path
 from kernel import bpfcall
 from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
+from kernel.cpus import online_cpus
 from kernel.perfcall import PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
 from kernel.privilege import capabilities, not_permitted
 from kernel.tracefs import find_tracefs
@@ -301,7 +302,7 @@ def _first(attach: Callable[[str], None]) -> None:
 
 
 def _cpu() -> int:
-    return bpfcall.online_cpus()[0]
+    return online_cpus()[0]
 
 
 _TRIALS: dict[str, _Trial] = {

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from codegen.plan import Attach, ProgramKind
-from kernel.bpfcall import ATTACH_ITER, BpfError, link_create, online_cpus, raw_tracepoint_open
+from kernel.bpfcall import ATTACH_ITER, BpfError, link_create, raw_tracepoint_open
+from kernel.cpus import online_cpus
 from kernel.perfcall import (
     PERF_BREAKPOINT,
     PERF_HARDWARE,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Map, Plan
 from kernel import bpfcall
+from kernel.cpus import possible_cpus
 from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attach import AttachError
@@ -79,7 +80,7 @@ def run(
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
     programs are detached on every way out, also by an exception.
     """
-    cpus = cpus or bpfcall.possible_cpus()
+    cpus = cpus or possible_cpus()
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     try:
         with Stops() as stops:
