@@ -19,7 +19,7 @@ from lang.records import replace
 
 # The map evicts the oldest: calls that never return (an exit, a missed return) must not fill it for good.
 CALLS = 16384
-_LASTING = {"pid", "tid"}
+_LASTING = {"cpid", "pid", "tid"}
 # the mechanism of a return → that of its entry
 _ENTRY = {"kretprobe": "kprobe", "fexit": "fentry", "uretprobe": "uprobe", "tracepoint": "tracepoint"}
 MISSED = "the entry of this call was not seen: it began before the probe was attached, or was dropped"

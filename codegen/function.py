@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from lang.probes import mechanism
 from lang.records import dataclass, field
 from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
+_OF_CONTEXT = re.compile(r"\bctx(->|\[)|\(ctx\)")
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
 MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
 MAX_MERGED_BYTES = 64  # what lies in neighbouring memsets without harm
@@ -106,6 +108,11 @@ class Function:
         """A new C variable that holds the expression."""
         name = self.names.fresh(hint)
         self.code.line(f"{_declare(kind, name)} = {text};")
+        if self.code.depth > 1 and _OF_CONTEXT.search(text):
+            # Of two branches that each read the context clang would make one read at a computed address, and
+            # the verifier refuses that ("dereference of modified ctx ptr").
+            self.program.helper("opaque")
+            self.code.line(f"ebt_opaque({name});")
         return name
 
     def shared(self, key: object, hint: str, kind: str, text: str) -> str:
@@ -149,10 +156,10 @@ class Function:
 
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:
-            self.code.line(f"__builtin_memset(&{place}, 0, {size});")
-            if size > MAX_MERGED_BYTES:
-                # clang makes one memset of neighbours, and may call a function for the sum.
-                self.code.line('asm volatile("" ::: "memory");')
+            # clang makes one memset of neighbours, on either side, and may call a function for the sum.
+            apart = ['asm volatile("" ::: "memory");'] if size > MAX_MERGED_BYTES else []
+            for line in (*apart, f"__builtin_memset(&{place}, 0, {size});", *apart):
+                self.code.line(line)
         else:
             # Reading from address 0 fails, and the helper zeroes what it could not read.
             self.code.line(f"bpf_probe_read_kernel(&{place}, {size}, (void *)0);")

@@ -14,6 +14,7 @@ from ebt.profile import profile
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.parser import parse_file
 from lang.source import Source
@@ -26,7 +27,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt compile TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
-       ebt doctor
+       ebt doctor [--kernel PROFILE]
        ebt profile save FILE
        ebt -l [PATTERN]
 
@@ -119,7 +120,7 @@ def _doctor(words: list[str], sources: list[Source]) -> int:
         return about(options)
     if options.words:
         raise UsageError("doctor takes no arguments")
-    return doctor()
+    return doctor(options.format, RecordedMachine(Path(options.kernel)) if options.kernel else None)
 
 
 def _list(words: list[str], sources: list[Source]) -> int:

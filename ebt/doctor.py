@@ -1,56 +1,119 @@
-"""This machine → what works, what does not, and the command that mends it."""
+"""This machine → what works, what does not and what serves instead, and the command that mends it."""
 
 from __future__ import annotations
 
+import json
 import os
-from pathlib import Path
 
 from ebt.machines import FEATURES
+from kernel.health import Finding, findings, how_to_install_bcc
 from kernel.live import LiveMachine
 from kernel.mounts import private_tracefs
-from kernel.tracefs import find_tracefs
+from kernel.recorded import RecordedMachine
+from lang import cachefile
+from lang.machine import Support
 
-_MENDS = {
-    "tracepoint": "mount -t tracefs tracefs /sys/kernel/tracing",
-    "btf": "a kernel with CONFIG_DEBUG_INFO_BTF, or --btf FILE",
-    "kprobe": "a kernel with CONFIG_KPROBES; tracepoints do much of the same",
-    "fentry": "a kernel with BPF trampolines (5.5); kprobes do the same where there are any",
-    "ringbuf": "Linux 5.8",
+# Feature → what it is for, and what ebt does without it.
+_MEANS = {
+    "tracepoint": ("tracepoint: probes", ""),
+    "raw_tracepoint": ("rawtracepoint: probes", "tracepoint: probes"),
+    "kprobe": ("probes on kernel functions", ""),
+    "fentry": ("the same by trampoline, cheaper", ""),
+    "uprobe": ("probes on programs and libraries", ""),
+    "perf_event": ("profile:, interval: and software: probes", ""),
+    "hardware": ("hardware: counters", "profile: and software: probes"),
+    "ringbuf": ("events by ring buffer", "perf buffers, one a CPU"),
+    "boot_clock": ("nsecs that count time asleep", "the monotonic clock, which does not"),
+    "probe_read_kernel": ("reads of kernel memory", "bpf_probe_read, for kernel and user alike"),
+    "percpu_lookup": ("per-CPU sums read in a probe", ""),
+    "for_each_map_elem": ("loops over maps in a probe", ""),
+    "bpf_loop": ("long loops", "loops that are unrolled"),
+    "kprobe_multi": ("many functions attached at once", "one after the other"),
+    "big_keys": ("map keys of more than 512 bytes", ""),
+    "btf": ("types of kernel structs", ""),
+    "test_run": ("begin and end probes by test run", "uprobes on ebt itself"),
 }
+_NEEDED = ("tracepoint", "perf_event")
 
 
-def doctor() -> int:
-    """Print what was tried here; 0 if ebt can trace at all."""
-    root = os.geteuid() == 0
-    if root:
-        private_tracefs()
-    machine = LiveMachine()
-    print(f"kernel      {machine.title}")
-    print(
-        f"privilege   {'root' if root else 'not root: tracing needs it (sudo ebt …); ebt compile does not'}"
-    )
-    print(f"lockdown    {_lockdown()}")
-    print(f"tracefs     {find_tracefs() or 'not readable'}")
-    print(f"bcc         {_bcc()}")
-    works = True
-    for name in FEATURES:
-        support = machine.supports(name)
-        works &= support.works or name not in ("tracepoint", "ringbuf", "btf")
-        mend = f"; mend: {_MENDS[name]}" if not support.works and name in _MENDS else ""
-        print(f"{name:<18}{'works' if support.works else 'no: ' + support.reason + mend}")
-    return 0 if works and root else 1
+def doctor(form: str, profile: RecordedMachine | None = None) -> int:
+    """Print what was found; 0 if ebt can trace here. A recorded kernel has features, and nothing else."""
+    found = []
+    machine: LiveMachine | RecordedMachine
+    if profile is None:
+        if os.geteuid() == 0:
+            private_tracefs(security=True)
+        machine = LiveMachine()
+        found = [*findings(machine), _bcc(), _cache()]
+    else:
+        machine = profile
+    support = {name: machine.supports(name) for name in FEATURES}
+    if form == "json":
+        print(json.dumps(_plain(machine.title, found, support)))
+    else:
+        print("\n".join(_text(machine.title, found, support)))
+    lacking = {item.name for item in found if not item.good}
+    return 0 if all(support[name].works for name in _NEEDED) and not lacking & {"privilege", "bcc"} else 1
 
 
-def _lockdown() -> str:
-    try:
-        text = Path("/sys/kernel/security/lockdown").read_text()
-    except OSError:
-        return "unknown (securityfs is not mounted)"
-    return text[text.find("[") + 1 : text.find("]")] if "[" in text else text.strip()
+def _plain(title: str, found: list[Finding], support: dict[str, Support]) -> dict[str, object]:
+    return {
+        "kernel": title,
+        "findings": [
+            {"name": item.name, "good": item.good, "text": item.text, "mend": item.mend} for item in found
+        ],
+        "features": {
+            name: {"works": item.works, "reason": item.reason, "instead": _instead(name, support)}
+            for name, item in support.items()
+        },
+    }
 
 
-def _bcc() -> str:
+def _text(title: str, found: list[Finding], support: dict[str, Support]) -> list[str]:
+    lines = [f"{'kernel':<19}{title}"]
+    for item in found:
+        mend = f"; mend: {item.mend}" if item.mend else ""
+        lines.append(f"{item.name:<19}{'' if item.good else 'trouble: '}{item.text}{mend}")
+    lines.append("")
+    for name, answer in support.items():
+        what = f"{name:<19}"
+        if answer.works:
+            lines.append(f"{what}works  {_MEANS[name][0]}")
+        else:
+            instead = _instead(name, support)
+            lines.append(f"{what}no     {answer.reason}" + (f"; instead: {instead}" if instead else ""))
+    return lines
+
+
+def _instead(name: str, support: dict[str, Support]) -> str:
+    """What serves in place of a feature that does not work."""
+    if support[name].works:
+        return ""
+    if name == "kprobe_multi" and not support["kprobe"].works:
+        return ""
+    if name in ("kprobe", "fentry"):
+        other = "fentry" if name == "kprobe" else "kprobe"
+        return f"{other}, for both" if support[other].works else "tracepoints, where there is one"
+    return _MEANS[name][1]
+
+
+def _bcc() -> Finding:
     import ctypes.util  # it brings subprocess and more, and every start would pay for them
 
     found = ctypes.util.find_library("bcc")
-    return found or "missing; mend: apt install python3-bpfcc"
+    if found:
+        return Finding("bcc", True, found)
+    return Finding("bcc", False, "missing: ebt can compile to C, not trace", how_to_install_bcc())
+
+
+def _cache() -> Finding:
+    told: list[str] = []
+    cachefile.listen(told.append)
+    folder = cachefile.cache_directory()
+    if folder is None:
+        what = told[0] if told else "no folder can be made, so each start takes longer"
+        text, _, mend = what.partition("; mend: ")
+        return Finding("cache", False, text, mend or "export XDG_CACHE_HOME=DIR")
+    with os.scandir(folder) as entries:
+        size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    return Finding("cache", True, f"{folder}, {size / 1e6:.1f} MB")

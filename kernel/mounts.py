@@ -16,14 +16,15 @@ def tracefs_place() -> str | None:
     return None
 
 
-def private_tracefs() -> bool:
-    """Mount what is missing of tracefs, debugfs and bpffs where only this process and its children see it.
+def private_tracefs(security: bool = False) -> bool:
+    """Mount what is missing of tracefs, debugfs, bpffs and, if asked for, securityfs, for us alone.
 
-    To be called before the first thread starts: a mount namespace belongs to the whole process.
+    Only this process and its children see it. To be called before the first thread starts: a mount
+    namespace belongs to the whole process.
     The system's own mounts stay as they are; a second call finds everything mounted. Returns
     whether tracefs can be read now. Without the right to mount (CAP_SYS_ADMIN) nothing changes.
     """
-    wanted = [item for item in _mounts() if not item[2]]
+    wanted = [item for item in _mounts() if not item[2] and (security or item[0] != "securityfs")]
     if wanted and os.geteuid() == 0 and _unshare():
         for kind, place, _ in wanted:
             _mount(kind, place)
@@ -35,8 +36,11 @@ def private_tracefs() -> bool:
 
 
 def _mounts() -> list[tuple[str, str, bool]]:
-    """(file system, place, whether there is something mounted) of the three."""
-    places = (("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug"), ("bpf", "/sys/fs/bpf"))
+    """(file system, place, whether there is something mounted) of the four."""
+    places = (
+        ("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug"), ("bpf", "/sys/fs/bpf"),
+        ("securityfs", "/sys/kernel/security"),
+    )  # fmt: skip
     return [(kind, place, os.path.ismount(place)) for kind, place in places if os.path.isdir(place)]
 
 

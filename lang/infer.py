@@ -205,9 +205,11 @@ class Inference(Operators):
     def _grow(self, info: VariableInfo | MapInfo, merged: Type) -> None:
         """Give a variable, or a map's value, its new type; the driver goes round again if it is another."""
         if isinstance(info, MapInfo):
+            merged = self.lasting_pointer((id(info), "value"), info.value, merged)
             self.grew |= info.value is not merged
             info.value = merged
         else:
+            merged = self.lasting_pointer((id(info), "value"), info.type, merged)
             self.grew |= info.type is not merged
             info.type = merged
 

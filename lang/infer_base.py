@@ -15,7 +15,7 @@ from lang.functions_rows import key_names
 from lang.machine import Machine
 from lang.settings import Settings
 from lang.source import Span
-from lang.types import Enum, Tuple, Type
+from lang.types import Enum, Pointer, Tuple, Type, Void
 
 SCALAR_USE = (
     "{} used as a map without an explicit key (scalar map), "
@@ -52,6 +52,7 @@ class InferenceBase:
         self.found = found
         self.final = False  # the last round: reports on
         self.grew = False
+        self._void: set[object] = set()  # what holds pointers to different types
         self.counted = False  # the script asks how many parameters there are: a missing one is meant
         self.types: dict[ast.Node, Type] = {}
         self.variables: dict[ast.Variable, VariableInfo] = {}
@@ -183,10 +184,22 @@ class InferenceBase:
                 f"argument mismatch for {info.name}: trying to access with arguments: {_shown(given)} "
                 f"when map expects arguments: {_shown(info.key)}",
             )
-        elif merged is not info.key:
-            info.key, self.grew = merged, True
+        else:
+            merged = self.lasting_pointer((id(info), "key"), info.key, merged)
+            if merged is not info.key:
+                info.key = merged
+                self.grew |= self.maps.get(info.name) is info  # else there is no such map, which is told
         if not info.key_names:
             info.key_names = key_names(keys)
+
+    def lasting_pointer(self, place: object, old: Type | None, merged: Type) -> Type:
+        """Where pointers to different types meet they are void for good: each round would undo the last."""
+        if isinstance(old, Pointer) and isinstance(merged, Pointer):
+            if isinstance(merged.to, Void) and not isinstance(old.to, Void):
+                self._void.add(place)
+            elif place in self._void:
+                return old
+        return merged
 
     def lookup(self, name: str) -> VariableInfo | None:
         """The variable of this name that is visible here.

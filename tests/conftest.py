@@ -7,13 +7,14 @@ is a failure.
 import ctypes
 import functools
 import importlib.util
+import json
 import os
 import platform
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,15 @@ def ebt() -> Ebt:
     return Ebt([sys.executable, "-c", code])
 
 
+Refused = Callable[[str], None]
+
+
+@pytest.fixture
+def refused(record_property: Callable[[str, object], None]) -> Refused:
+    """Call it with the message where the test proves that the tool refuses this kernel, rightly."""
+    return lambda message: record_property("refused", message.removeprefix("ebt: error: ").strip())
+
+
 @pytest.fixture(scope="session")
 def peer_bpftrace() -> str:
     """Give the path of bpftrace (EBT_PEER_BPFTRACE, else on the path)."""
@@ -132,3 +142,33 @@ def peer_bpftrace() -> str:
     if not path:
         pytest.skip("bpftrace is not installed, so there is nothing to compare with")
     return path
+
+
+# ---- How each tool fared: lines in $EBT_LAB_OUT/tools.jsonl, of which scripts/lab matrix makes its table
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hand the tools' names on to the report."""
+    report = yield
+    for mark in item.iter_markers("tool"):
+        report.user_properties += [("tool", name) for name in mark.args]
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A line for each tool of a test, when its outcome is known."""
+    if report.when != "call" and report.outcome == "passed":
+        return
+    known = report.user_properties
+    tools, refused = ([value for name, value in known if name == key] for key in ("tool", "refused"))
+    why = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+    out = os.environ.get("EBT_LAB_OUT")
+    if not out or not tools:
+        return
+    with open(Path(out) / "tools.jsonl", "a") as file:
+        for tool in dict.fromkeys(map(str, tools)):
+            entry = {"tool": tool, "test": report.nodeid, "outcome": report.outcome, "why": why}
+            file.write(json.dumps({**entry, "refused": refused}) + "\n")

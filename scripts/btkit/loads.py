@@ -20,8 +20,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NAME = "btload"
@@ -156,6 +156,20 @@ def overflows() -> None:
             client.close()
 
 
+def drops() -> None:
+    """As `overflows`; in the lab also packets that the loopback's queue drops while their socket is known."""
+    if not _LAB_DISK:
+        overflows()
+        return
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        subprocess.run("tc qdisc add dev lo root netem loss 100%".split(), check=True)
+        client.sendall(b"x" * 1000)
+        time.sleep(0.5)
+        subprocess.run("tc qdisc del dev lo root".split(), check=True)
+        client.close()
+
+
 def unix() -> None:
     left, right = socket.socketpair()
     for _ in range(3):
@@ -210,21 +224,18 @@ def handshake() -> None:
 # --- a disk, memory, swap: here a file of the machine's disk, in the lab the guest's own disk ---
 
 
-class disk_file:  # noqa: N801 (a context manager, used like a function)
+@contextmanager
+def disk_file() -> Iterator[str]:
     """A path on a real disk, gone afterwards."""
-
-    def __enter__(self) -> str:
-        self.folder = tempfile.mkdtemp(dir="/var/tmp")
-        if _LAB_DISK:
-            subprocess.run(["mkfs.ext4", "-q", "-F", _LAB_DISK], check=True)
-            subprocess.run(["mount", "-t", "ext4", _LAB_DISK, self.folder], check=True)
-        return f"{self.folder}/{NAME}"
-
-    def __exit__(self, *_: object) -> None:
-        Path(f"{self.folder}/{NAME}").unlink(missing_ok=True)
-        if _LAB_DISK:
-            subprocess.run(["umount", self.folder], check=True)
-        os.rmdir(self.folder)
+    folder = tempfile.mkdtemp(dir="/var/tmp")
+    if _LAB_DISK:
+        subprocess.run(["mkfs.ext4", "-q", "-F", _LAB_DISK], check=True)
+        subprocess.run(["mount", "-t", "ext4", _LAB_DISK, folder], check=True)
+    yield f"{folder}/{NAME}"
+    Path(f"{folder}/{NAME}").unlink(missing_ok=True)
+    if _LAB_DISK:
+        subprocess.run(["umount", folder], check=True)
+    os.rmdir(folder)
 
 
 def disk() -> None:
@@ -262,34 +273,46 @@ def xfs() -> None:
 
 
 def swap() -> None:
-    """Pages that are written to swap and come back."""
+    """A child in a small cgroup whose pages go to swap and come back."""
     subprocess.run(["mkswap", "-f", _LAB_DISK], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["swapon", _LAB_DISK], check=True)
-    with mmap.mmap(-1, 16 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        for at in range(0, 16 << 20, 4096):
-            memory[at : at + 8] = at.to_bytes(8, "little")
-        memory.madvise(21)  # MADV_PAGEOUT
-        time.sleep(0.5)
-        total = sum(memory[at] for at in range(0, 16 << 20, 4096))
-        assert total >= 0
+    with limited(16 << 20) as group:
+        pid = os.fork()
+        if pid == 0:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            with mmap.mmap(-1, 48 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as pages:
+                for _ in range(2):
+                    for at in range(0, 48 << 20, 4096):
+                        pages[at] = (pages[at] + 1) % 256
+            os._exit(0)
+        os.waitpid(pid, 0)
     subprocess.run(["swapoff", _LAB_DISK], check=True)
 
 
-def memory() -> None:
-    """A child that takes more memory than its cgroup may have."""
+@contextmanager
+def limited(limit: int) -> Iterator[Path]:
+    """A cgroup of its own that may have so many bytes of memory."""
     root = Path("/sys/fs/cgroup")
     (root / "cgroup.subtree_control").write_text("+memory")
     group = root / f"{NAME}{os.getpid()}"
     group.mkdir()
-    (group / "memory.max").write_text(str(24 << 20))
-    pid = os.fork()
-    if pid == 0:
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-        hold = []
-        while True:
-            hold.append(os.urandom(1 << 20))
-    os.waitpid(pid, 0)
-    group.rmdir()
+    (group / "memory.max").write_text(str(limit))
+    try:
+        yield group
+    finally:
+        group.rmdir()
+
+
+def memory() -> None:
+    """A child that takes more memory than its cgroup may have."""
+    with limited(24 << 20) as group:
+        pid = os.fork()
+        if pid == 0:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            hold = []
+            while True:
+                hold.append(os.urandom(1 << 20))
+        os.waitpid(pid, 0)
 
 
 def raid() -> None:
@@ -330,7 +353,7 @@ LOADS: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         opens, lookups, execs, hosts, kills, naps, users, stats, syncs, dirty, spin, switches, forks,
-        connections,        overflows, unix, threads, shell, handshake, disk, xfs, swap, memory, raid,
+        connections,        overflows, drops, unix, threads, shell, handshake, disk, xfs, swap, memory, raid,
     )
 }  # fmt: skip
 

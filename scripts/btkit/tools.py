@@ -14,12 +14,13 @@ _ENDS = r"127\.0\.0\.1"
 
 @dataclass(frozen=True)
 class Tool:
-    """`needs` names what only the lab's guests have: disk, swap, memory."""
+    """`lab_only`: its load needs a guest's disk, swap or memory; `modules` must be there when it starts."""
 
     name: str
     load: str
     row: str
     lab_only: bool = False
+    modules: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -44,7 +45,7 @@ TOOLS = (
     Tool("gethostlatency", "hosts", _TIME + r"\d+ +btload +\d+ localhost$"),
     Tool("killsnoop", "kills", _TIME + r"\d+ +btload +10 +\d+ +0$"),
     Tool("loads", "spin", _TIME + r"load averages: \d+\.\d{3} \d+\.\d{3} \d+\.\d{3}$"),
-    Tool("mdflush", "raid", _TIME + r"\d+ +\S+ +md9$", lab_only=True),
+    Tool("mdflush", "raid", _TIME + r"\d+ +\S+ +md9$", lab_only=True, modules=("md_mod", "raid1")),
     Tool("naptime", "naps", r"\d+ +btload +0\.0?20$"),
     Tool("oomkill", "memory", r'Triggered by PID \d+ \("btload"\), OOM kill of PID \d+ \("btload"\), \d+ '
          r"pages, loadavg: [\d.]+ ", lab_only=True),
@@ -61,7 +62,7 @@ TOOLS = (
     Tool("syscount", "opens", r"^@syscall\[.*\]: \d+$"),
     Tool("tcpaccept", "connections", rf"\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+ +\d+/\d+"),
     Tool("tcpconnect", "connections", rf"\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+"),
-    Tool("tcpdrop", "overflows", rf"btload +{_ENDS}:\d+ +{_ENDS}:\d+ +\w+ *\n\n +\S+\+\d+"),
+    Tool("tcpdrop", "drops", rf"{_ENDS}:\d+ +{_ENDS}:\d+ +\w+ *\n\n +\S+\+\d+"),
     Tool("tcplife", "connections", rf"^\d+ +btload +{_ENDS} +\d+ +{_ENDS} +\d+ +\d+ +\d+ \d+$"),
     Tool("tcpretrans", "overflows", rf"{_ENDS}:\d+ +{_ENDS}:\d+ +SYN_SENT"),
     Tool("tcpsynbl", "connections", r"^@backlog\[\d+\]: ?\n\[.*\|"),
@@ -70,6 +71,6 @@ TOOLS = (
     Tool("vfscount", "opens", r"^@\[vfs_\w+\]: \d+$"),
     Tool("vfsstat", "syncs", r"^@\[vfs_\w+\]: \d+$"),
     Tool("writeback", "dirty", _TIME + r"\S+ +\d+ +\w+ +\d+\.\d{3}$"),
-    Tool("xfsdist", "xfs", r"^@us\[\w+\]: ?\n\[.*\|", lab_only=True),
+    Tool("xfsdist", "xfs", r"^@us\[\w+\]: ?\n\[.*\|", lab_only=True, modules=("xfs",)),
 )  # fmt: skip
 BY_NAME = {tool.name: tool for tool in TOOLS}

@@ -65,8 +65,8 @@ def _try(what: str, texts: list[str], work: Work, processes: int, folder: Path |
         found.append(outcome)
         if outcome.kind in FAULTS:
             _keep(f"{what}-{number}", texts[number], outcome, folder)
-        if sys.stderr.isatty() and len(found) % 50 == 0:
-            print(f"\r{what}: {len(found)} of {len(texts)}", end="", file=sys.stderr, flush=True)
+        if len(found) % 500 == 0:
+            print(f"{what}: {len(found)} of {len(texts)}", file=sys.stderr, flush=True)
     return found
 
 

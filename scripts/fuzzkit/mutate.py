@@ -40,8 +40,7 @@ _ALIKE = (
     ("pid", "tid", "uid", "gid", "nsecs", "cpu", "elapsed", "rand", "cgroup", "retval", "arg0", "arg1", "curtask"),
     ("count", "sum", "min", "max", "avg", "stats", "hist", "lhist"), ("comm", "probe", "func", "kstack", "ustack"),
     ("print", "printf", "clear", "zero", "delete", "has_key", "str", "ksym", "usym", "ntop", "exit", "len", "emit"),
-    ("if", "while", "unroll", "for"), ("begin", "end", "interval:s:1", "profile:hz:99"),
-    ("uint8", "int8", "uint32", "int64", "uint64", "bool"), ("(", "[", "{"), (")", "]", "}"), ("let", "fn", "macro"),
+    ("while", "unroll", "if"), ("uint8", "int8", "uint32", "int64", "uint64", "bool"), ("break", "continue", "return"),
 )  # fmt: skip
 _NUMBERS = (
     "0",
@@ -86,8 +85,8 @@ def _changed(chance: random.Random, text: str, words: list[str], scripts: list[s
         return _other_statement(chance, text, scripts)
     parts = _WORD.findall(text) or ["x"]
     at = chance.randrange(len(parts))
-    if chance.random() < 0.75:
-        for _ in range(8):  # a word that has a likeness
+    if chance.random() < 0.85:
+        for _ in range(60):  # until a word has a likeness
             other = _resembling(chance, parts[at], parts)
             if other != parts[at]:
                 parts[at] = other

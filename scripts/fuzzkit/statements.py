@@ -258,7 +258,7 @@ class Writer(Values):
         head = scene.head
         if self.chance.random() < 0.4 and not head.startswith(("begin", "end")):
             head += f" /{self.condition(2)}/"
-        return f"{head} {self.block(3, 5)}"
+        return f"{head} {self.block(self.chance.choice((1, 1, 2, 2, 3)), 4)}"
 
     def declaration(self) -> str:
         """A map of a size and a kind of its own."""

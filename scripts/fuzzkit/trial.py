@@ -12,8 +12,10 @@ from functools import partial
 from typing import Literal
 
 from codegen.pipeline import Compiled, compile_script
+from ebt.imports import Imports
 from lang.diagnostics import CompilerBug, ScriptError
 from lang.machine import Machine
+from lang.parser import parse
 from lang.source import Source
 from runtime.bpf import CompileError, Compiler
 from runtime.fitting import compile_fitting
@@ -46,7 +48,7 @@ class _TooLong(BaseException):
 def attempt(text: str, machine: Machine, *, c: bool = True, loads: bool = False) -> Outcome:
     """Compile a program; with `c` by clang too, and with `loads` into this kernel (as root)."""
     start = time.process_time()
-    script = partial(compile_script, Source("fuzz", text), machine, PARAMETERS, unsafe=True)
+    script = partial(_compile, Source("fuzz", text), machine)
     try:
         with _given_up():
             compiled = script({})
@@ -65,6 +67,11 @@ def attempt(text: str, machine: Machine, *, c: bool = True, loads: bool = False)
     if outcome.kind != "compiled" or not (c or loads):
         return outcome
     return _beyond(compiled, script, machine, loads, outcome.seconds)
+
+
+def _compile(source: Source, machine: Machine, environment: Mapping[str, str]) -> Compiled:
+    script = parse(source, Imports([source]))
+    return compile_script(script, machine, PARAMETERS, environment, unsafe=True)
 
 
 def _diagnosed(wrong: ScriptError, seconds: float) -> Outcome:

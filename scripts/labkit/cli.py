@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import termios
 import tty
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from labkit import cache, fetch, guest, record, suite
+from labkit import cache, constructs, fetch, guest, matrix, record, suite
 from labkit.guest import LostGuest
 from labkit.host import CHECKOUT, LabError, need_packages, say
 from labkit.initramfs import Job
@@ -18,6 +19,7 @@ from labkit.kernels import DEFAULT, KERNELS, kernel
 from labkit.suite import LOST
 
 NO_GUEST = 124
+NO_TESTS = 5  # pytest's status where none was selected
 
 _EPILOG = """\
 The guest's root is this machine's, read-only under an overlay: the same python3, the same checkout. Nothing
@@ -46,18 +48,23 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"default: {DEFAULT}")
     test.add_argument("--all", action="store_true", help="every kernel, two side by side")
     test.add_argument("pytest", nargs="*", metavar="-- PYTEST ARGUMENTS", help="such as -k NAME, --maxfail=1")
+    table = commands.add_parser("matrix", help="write docs/matrix.md: constructs and tools on every kernel")
+    table.add_argument("kernels", nargs="*", metavar="KERNEL", help="run these only; others as in --out")
     fetching = commands.add_parser("fetch", help="bring the newest point release into the cache")
     fetching.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
     recording = commands.add_parser("record", help="record kernels for tests/kernels (ebt profile save)")
     recording.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
     commands.add_parser("list", help="show the kernels, and what is cached")
-    for command in (run, shell, test):
-        kept = "logs, and for each guest's $EBT_LAB_OUT" if command is test else "the guest's $EBT_LAB_OUT"
+    for command in (run, shell, test, table):
+        kept = "the guest's $EBT_LAB_OUT"
+        if command in (test, table):
+            kept = "logs, and for each guest's $EBT_LAB_OUT"
         command.add_argument("--out", type=Path, metavar="DIR", help=f"directory for {kept}")
         command.add_argument("--memory", type=_positive, default=2048, metavar="MIB",
                              help="of the guest (default: %(default)s)")
-    for command in (run, test):
-        command.add_argument("--timeout", type=_positive, default=1200, metavar="SECONDS",
+    for command in (run, test, table):
+        seconds = 3600 if command is table else 1200
+        command.add_argument("--timeout", type=_positive, default=seconds, metavar="SECONDS",
                              help="end a guest after this long, boot included (default: %(default)s)")
     return result
 
@@ -91,8 +98,8 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    commands = {"run": _run, "shell": _shell, "test": _test, "fetch": _fetch, "record": _record,
-                "list": _list}
+    commands = {"run": _run, "shell": _shell, "test": _test, "matrix": _matrix, "fetch": _fetch,
+                "record": _record, "list": _list}
     try:
         return commands[options.command](options)
     except LostGuest as loss:
@@ -158,6 +165,42 @@ def _test(options: argparse.Namespace) -> int:
         return suite.run_all([
             suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels
         ])
+
+
+def _matrix(options: argparse.Namespace) -> int:
+    """What was told before stays, so that kernels can be run one by one into one --out."""
+    need_packages()
+    place = options.out or suite.log_directory()
+    place.mkdir(parents=True, exist_ok=True)
+    here = matrix.HERE
+    wanted = [kernel(name) for name in options.kernels if name != here] or [*KERNELS] * (not options.kernels)
+    job = Job(matrix.job(suite.python_program(), "tests/lab"), CHECKOUT, _environment(), merge=True)
+    with cache.in_use(place):
+        status = suite.run_all([
+            suite.Run(one, place, job, options.timeout, options.memory) for one in wanted
+        ]) if wanted else 0
+        if os.geteuid() == 0 and (not options.kernels or here in options.kernels):
+            status = max(status, _matrix_here(place / here))
+        told = [matrix.read(one.name, place / one.name) for one in KERNELS]
+        told += [matrix.read(here, place / here)] if (place / here).is_dir() else []
+    names = [item.name for item in constructs.CONSTRUCTS]
+    target = CHECKOUT / "docs/matrix.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(matrix.page(told, names, matrix.tools(CHECKOUT / "stdlib")))
+    say(f"written: {target}")
+    return status
+
+
+def _matrix_here(place: Path) -> int:
+    """The same on this machine's own kernel, with the tests that are for it."""
+    place.mkdir(exist_ok=True)
+    environment = {**os.environ, "EBT_LAB_OUT": str(place)}
+    with (place.parent / f"{place.name}.log").open("wb") as log:
+        words = matrix.job(suite.python_program(), "tests/kernel")
+        done = subprocess.run(words, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL,
+                              stdout=log, stderr=log)
+    print(f"{place.name}: {'passed' if done.returncode in (0, NO_TESTS) else 'failed'}", flush=True)
+    return 0 if done.returncode == NO_TESTS else done.returncode
 
 
 def _fetch(options: argparse.Namespace) -> int:

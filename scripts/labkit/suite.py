@@ -56,12 +56,16 @@ def verdict(results: Sequence[Result]) -> int:
     return int(any(result.code != 0 for result in results))
 
 
-def pytest_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
-    """Run pytest as the checkout has it: in its virtual environment, else the system's."""
+def python_program() -> str:
+    """The checkout's own Python: that of its virtual environment, else the system's."""
     own = CHECKOUT / ".venv/bin/python"
-    python = str(own) if own.exists() else "/usr/bin/python3"
+    return str(own) if own.exists() else "/usr/bin/python3"
+
+
+def pytest_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
+    """Run pytest as the checkout has it."""
     # A cache of pytest's would only be lost in the overlay.
-    argv = (python, "-m", "pytest", "-p", "no:cacheprovider", "tests/lab", *arguments)
+    argv = (python_program(), "-m", "pytest", "-p", "no:cacheprovider", "tests/lab", *arguments)
     return Job(argv, CHECKOUT, env, merge=True)
 
 

@@ -18,7 +18,8 @@ def test_pointers_of_both_spaces(ebt: Ebt) -> None:
     """The same address read as the kernel's, and as the process's, which has nothing there."""
     script = f"""
         kprobe:vfs_read /comm == "cat"/ {{
-            if (str(kptr((uint8 *)({TASK}))) == "cat" && str(uptr((uint8 *)({TASK}))) == "") {{ @right = count(); }}
+            $own = str(kptr((uint8 *)({TASK})));
+            if ($own == "cat" && str(uptr((uint8 *)({TASK}))) == "") {{ @right = count(); }}
             else {{ @wrong = count(); }}
         }}
     """
@@ -29,7 +30,8 @@ def test_pointers_of_both_spaces(ebt: Ebt) -> None:
 def test_each_cpu_has_its_own_run_queue(ebt: Ebt) -> None:
     script = """
         begin {
-            $zero = (struct rq *)percpu_kaddr("runqueues", 0); $one = (struct rq *)percpu_kaddr("runqueues", 1);
+            $zero = (struct rq *)percpu_kaddr("runqueues", 0);
+            $one = (struct rq *)percpu_kaddr("runqueues", 1);
             print(($zero.cpu, $one.cpu, percpu_kaddr("runqueues", 4096)));
             print($zero != $one);
             exit();

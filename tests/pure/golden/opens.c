@@ -37,6 +37,10 @@ BPF_TABLE("array", u32, struct at_others_value, at_others, 1);  // @others: int6
 BPF_TABLE("percpu_array", u32, u64, ebt_lost, 1);  // what was lost, and where
 BPF_RINGBUF_OUTPUT(ebt_events, 4096);  // what the script prints
 
+// Hide from the C compiler what a pointer points to (it would put a constant text into .rodata, which BCC has not),
+// or where a value was read (it would compute that address, which the verifier refuses of the context).
+#define ebt_opaque(pointer) asm volatile("" : "+r"(pointer))
+
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
 static __always_inline void ebt_count_lost(u32 what)
 {
@@ -68,6 +72,7 @@ int on_sys_enter_openat(struct on_sys_enter_openat_record *ctx)
             bpf_get_current_comm(&event->field0, 16);
             event->field1 = pid;
             void *filename = (void *)ctx->filename;
+            ebt_opaque(filename);
             bpf_probe_read_user_str(&event->field2, 1024, (void *)filename);
             ebt_events.ringbuf_submit(event, 0);
         } else {

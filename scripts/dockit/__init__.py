@@ -1,0 +1,1 @@
+"""Pages of docs/ that are made: of the tables that the checker uses, and of what was measured."""
