@@ -8,7 +8,7 @@ from lang.printf import Conversion, conversions
 from lang.signature import Function, Typing, expect_int, expect_text, fixed
 from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Tuple, Type, Void
 
-_EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read")'
+_EXISTS_FORMS = 'exists("struct task_struct.__state"), exists("kprobe:vfs_read"), exists("helper:bpf_loop")'
 ROW_ONLY = ("format() makes text of a row only", 'emit(NAME = format("…", …))')
 MAX_PRINTF_ARGUMENTS = 127
 

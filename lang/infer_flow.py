@@ -99,6 +99,8 @@ class Flow(Inference):
         if text.startswith(("struct ", "union ")):
             return self._type_exists(text)
         kind, *parts = text.split(":")
+        if kind == "helper":
+            return self.machine.supports(":".join(parts).removeprefix("bpf_")).works
         found = Diagnostics()
         expansion = Expansion(self.machine, self.parameters, self.settings, found, options=self.option_values)
         spans = tuple(node.span for _ in parts)

@@ -103,7 +103,7 @@ def test_emit(ebt: Ebt) -> None:
 def test_emit_tells_the_time_and_the_process(ebt: Ebt) -> None:
     result = ebt("-q", "-e", 'begin { emit(time(), pid, comm, "AT" = time("%Y")); exit(); }')
     head, line = result.stdout.splitlines()[:2]
-    assert head.split() == ["TIME()", "PID", "COMM", "AT"]
+    assert head.split() == ["TIME", "PID", "COMM", "AT"]
     assert re.fullmatch(r"\d\d:\d\d:\d\d +\d+ \S+ +20\d\d", line), line
 
 

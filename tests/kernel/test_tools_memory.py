@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Ebt
 from tests.kernel.support import running, until, working
-from tests.kernel.test_tools_block import python
+from tests.kernel.test_tools_block import python, rows_of
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -42,20 +42,32 @@ def outstanding(rows: list[dict[str, Any]]) -> tuple[int, int]:
     return sum(row["SIZE"] for row in rows), sum(row["COUNT"] for row in rows)
 
 
+def needs_ages(ebt: Ebt) -> None:
+    """Before 5.13 memleak has no ages, and says so."""
+    script = 'begin { print(exists("helper:bpf_for_each_map_elem")); exit(); }'
+    if ebt("-q", "-e", script).stdout.split() != ["true"]:
+        result = ebt("-q", "memleak", "-p", str(os.getpid()), "1", "1")
+        assert result.stdout.startswith("Sums by stack only: "), result
+        pytest.skip("this kernel has no ages")
+
+
 @pytest.mark.tool("memleak")
 def test_memleak_of_a_command(ebt: Ebt) -> None:
     sized = ("-z", str(SIZE), "-Z", str(SIZE), "-o", "0")
     rows = tool_rows(ebt, "memleak", *sized, "-c", leaking(0.5), "600")
+    rows = [row for row in rows if row["COUNT"]]
     assert outstanding(rows) == ((TAKEN - FREED) * SIZE, TAKEN - FREED)
-    assert all("ffi_call" in str(row["STACK"]) or row["STACK"] for row in rows)
+    assert all(row["STACK"] for row in rows)
     rows = tool_rows(ebt, "memleak", "-C", *sized, "-c", leaking(0.5), "600")
     assert outstanding([row for row in rows if row["COUNT"]]) == ((TAKEN - FREED) * SIZE, TAKEN - FREED)
     rows = tool_rows(ebt, "memleak", "-z", str(3 * SIZE), "-Z", str(3 * SIZE), "-c", leaking(1.5), "600")
+    rows = [row for row in rows if row["COUNT"]]
     assert outstanding(rows) == (3 * SIZE, 1)
 
 
 @pytest.mark.tool("memleak")
 def test_memleak_leaves_out_what_is_young(ebt: Ebt) -> None:
+    needs_ages(ebt)
     sized = ("-z", str(SIZE), "-Z", str(SIZE), "-o", "600000")
     assert tool_rows(ebt, "memleak", *sized, "-c", leaking(0.5), "600") == []
 
@@ -63,6 +75,7 @@ def test_memleak_leaves_out_what_is_young(ebt: Ebt) -> None:
 @pytest.mark.tool("memleak")
 def test_memleak_of_a_process_and_each_allocation(ebt: Ebt) -> None:
     """What is outstanding after the first report is still there in the second."""
+    needs_ages(ebt)
     script = LEAK.replace("SECONDS", "60").replace("kept =", "input(); kept =")
     with running(["/usr/bin/python3", "-ISc", script]) as process:
         sized = ("-z", str(SIZE), "-Z", str(SIZE), "-o", "0", "-a")
@@ -102,15 +115,6 @@ def test_memleak_of_the_kernel(ebt: Ebt) -> None:
     rows = rows_of(result.stdout)
     sent = [row for row in rows if "do_msgsnd" in str(row["STACK"])]
     assert sum(row["COUNT"] for row in sent) == TAKEN, rows
-
-
-def rows_of(text: str) -> list[dict[str, Any]]:
-    """The rows of the tables in JSON lines."""
-    import json
-
-    items = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    tables = [part for item in items if item["type"] == "table" for part in item["data"].values()]
-    return [row for table in tables for row in table]
 
 
 @pytest.mark.tool("slabratetop")

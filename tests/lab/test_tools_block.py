@@ -11,34 +11,28 @@ from tests.kernel.support import running
 from tests.kernel.test_tools_block import (
     idle,
     python,
-    test_bad_input,
     test_biolatency,
     test_biolatency_at_intervals,
     test_biolatency_by_disk_and_by_flags,
-    test_biolatency_of_another_disk,
     test_biosnoop,
     test_biosnoop_leaves_out,
     test_biosnoop_reads_that_skip,
     test_biostacks,
     test_biotop,
-    test_biotop_of_another_process,
 )
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.lab
 __all__ = [
     "idle",
-    "test_bad_input",
     "test_biolatency",
     "test_biolatency_at_intervals",
     "test_biolatency_by_disk_and_by_flags",
-    "test_biolatency_of_another_disk",
     "test_biosnoop",
     "test_biosnoop_leaves_out",
     "test_biosnoop_reads_that_skip",
     "test_biostacks",
     "test_biotop",
-    "test_biotop_of_another_process",
 ]
 FLUSHES = 7
 

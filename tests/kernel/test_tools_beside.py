@@ -1,0 +1,99 @@
+"""The tools beside their originals (Debian's libbpf-tools): the same load gives the same counts.
+
+The originals are looked for on the path, or in $EBT_PEER_TOOLS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import PATIENCE, Ebt
+from tests.kernel.support import Running, running, working
+from tests.kernel.test_tools_block import WRITES, name_of, rows_of, written
+from tests.lab.support import loop_device
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[str]:
+    """A block device that nobody else uses."""
+    with loop_device() as device:
+        yield device
+
+
+def original(name: str) -> str:
+    """The path of an original; skips where there is none."""
+    places = f"{os.environ.get('EBT_PEER_TOOLS', '')}:{os.environ['PATH']}:/usr/sbin"
+    path = shutil.which(name, path=places)
+    if path is None:
+        pytest.skip(f"{name} of libbpf-tools is not installed, so there is nothing to compare with")
+    return path
+
+
+def settle(peer: Running) -> None:
+    """Wait until the original has attached; one that cannot on this kernel skips the test."""
+    time.sleep(1 * PATIENCE)
+    if peer.process.poll() is not None:
+        pytest.skip(f"the original does not run on this kernel: {(peer.err or peer.out).strip()[-200:]}")
+
+
+@pytest.mark.tool("biolatency")
+@pytest.mark.parametrize("options", [(), ("-Q",), ("-F",)])
+def test_biolatency(ebt: Ebt, disk: str, options: tuple[str, ...]) -> None:
+    command = [original("biolatency"), "-d", name_of(disk), *options]
+    with running(command) as peer, running([*ebt.command, "biolatency", "-d", disk, *options]) as ours:
+        settle(peer)
+        ours.attached()
+        assert os.system(f"{written(disk)} && {written(disk)} seek=64") == 0
+        time.sleep(0.5 * PATIENCE)
+        theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
+    counted = sum(int(number) for number in re.findall(r"-> \d+ +: (\d+) ", theirs))
+    ours_counted = sum(map(int, re.findall(r"^[\[(].*[\])] +(\d+) \|", mine, re.MULTILINE)))
+    assert counted == ours_counted == 2 * WRITES
+
+
+@pytest.mark.tool("biosnoop")
+def test_biosnoop(ebt: Ebt, disk: str) -> None:
+    """The same rows: command, process, disk, sector, bytes."""
+    with (
+        running([original("biosnoop"), "-d", name_of(disk)]) as peer,
+        running([*ebt.command, "-f", "json", "biosnoop", "-d", disk]) as ours,
+    ):
+        settle(peer)
+        ours.wait_for("attached_probes")
+        assert os.system(written(disk)) == 0
+        time.sleep(0.5 * PATIENCE)
+        theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
+    row = re.compile(r"^[\d.]+ +(\S+) +(\d+) +(\S+) +(\S+) +(\d+) +(\d+) +[\d.]+ *$", re.MULTILINE)
+    names = ("COMM", "PID", "DISK", "T", "SECTOR", "BYTES")
+    found = [tuple(str(item[name]) for name in names) for item in rows_of(mine)]
+    assert found == row.findall(theirs) and len(found) == WRITES
+
+
+@pytest.mark.tool("slabratetop")
+def test_slabratetop(ebt: Ebt) -> None:
+    """What one process takes of the cache filp, which both ways count alike."""
+    with working("wait", "open=/dev/null:2300", "wait") as process:
+        tool = ["slabratetop", "-C", "-p", str(process.pid), "1"]
+        with running([original(tool[0]), *tool[1:]]) as peer, running([*ebt.command, *tool]) as ours:
+            settle(peer)
+            ours.attached()
+            process.wait_for("ready")
+            process.tell()
+            process.wait_for("ready\nready")
+            time.sleep(3 * PATIENCE)
+            theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
+
+    def taken(text: str) -> tuple[int, int]:
+        rows = re.findall(r"^filp +(\d+) +(\d+) *$", text, re.MULTILINE)
+        return sum(int(count) for count, _ in rows), sum(int(size) for _, size in rows)
+
+    assert taken(mine) == taken(theirs) and taken(mine)[0] == 2300
