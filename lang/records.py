@@ -99,12 +99,12 @@ else:
         return first
 
     def _compile_init(cls):
-        known, parameters, lines = {"_unset": MISSING}, ["self"], ["    values = self.__dict__"]
+        known, parameters, lines = {"_unset": MISSING}, ["self"], ["    _into = self.__dict__"]
         for name, item in cls.__dataclass_fields__.items():
             known[f"_default_{name}"], known[f"_make_{name}"] = item.default, item.default_factory
             made = item.default_factory is not MISSING
             if not item.init:
-                lines += [f"    values[{name!r}] = _make_{name}()"] if made else []
+                lines += [f"    _into[{name!r}] = _make_{name}()"] if made else []
                 continue
             value = name
             if made:
@@ -112,7 +112,7 @@ else:
                 value = f"_make_{name}() if {name} is _unset else {name}"
             else:
                 parameters.append(name if item.default is MISSING else f"{name}=_default_{name}")
-            lines.append(f"    values[{name!r}] = {value}")
+            lines.append(f"    _into[{name!r}] = {value}")
         if hasattr(cls, "__post_init__"):
             lines.append("    self.__post_init__()")
         found = {}

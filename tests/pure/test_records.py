@@ -28,6 +28,13 @@ class Open:
     later: int = records.field(init=False)
 
 
+@records.dataclass(frozen=True)
+class Named:
+    values: int
+    name: str = ""
+    cls: int = 0
+
+
 @records.dataclass(frozen=True, eq=False)
 class Node:
     a: int
@@ -45,6 +52,10 @@ def test_values_by_place_name_and_default() -> None:
     assert repr(Frozen(1)).replace("Frozen", "Peer") == repr(Peer(1))
     assert Derived(1, more=8).more == 8 and Derived(1).more == 7
     assert [item.name for item in records.fields(Derived)] == ["a", "b", "hidden", "more"]
+
+
+def test_any_name_of_a_field() -> None:
+    assert (Named(5).values, Named(5, "x", cls=3)) == (5, Named(values=5, name="x", cls=3))
 
 
 @pytest.mark.parametrize("arguments", [(), (1, (), "", 4)])
