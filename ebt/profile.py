@@ -35,5 +35,6 @@ def profile(words: list[str], btf: str) -> int:
     except OSError as problem:
         tell(f"ebt: error: cannot write '{path}': {problem.strerror}")
         return WRONG
-    print(f"{path}: {machine.title}, {path.stat().st_size:,} bytes")
+    if path.is_file():
+        print(f"{path}: {machine.title}, {path.stat().st_size:,} bytes")
     return 0

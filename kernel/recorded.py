@@ -7,6 +7,7 @@ with zlib: `btf` (reduced), `btf:MODULE` (split from it), `functions` and `trace
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -181,9 +182,13 @@ def write_profile(path: Path, header: dict[str, Any], sections: dict[str, bytes]
         at += len(body)
     text = json.dumps({**header, "sections": places}, sort_keys=True).encode()
     body = text + b"".join(packed.values())
-    fresh = path.with_name(f".{path.name}.new")
+    whole = _HEAD.pack(_MAGIC, len(text), zlib.crc32(body)) + body
+    if path.exists() and not path.is_file():  # a pipe, a device: never to be replaced
+        path.write_bytes(whole)
+        return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(_HEAD.pack(_MAGIC, len(text), zlib.crc32(body)) + body)
+        fresh.write_bytes(whole)
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)

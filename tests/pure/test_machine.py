@@ -165,6 +165,19 @@ def debian(request: pytest.FixtureRequest) -> RecordedMachine:
     return machine
 
 
+def test_the_kernel_without_kprobes() -> None:
+    machine = RecordedMachine(KERNELS / "6.18.ebtk")
+    assert machine.title.startswith("Linux 6.18.") and machine.supports("tracepoint").works
+    assert not machine.supports("kprobe").works and not machine.supports("fentry").works
+    assert machine.function("vfs_read") is not None
+    assert machine.tracepoint("block", "block_io_start") is not None
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.glob("*.ebtk")), ids=lambda path: path.stem)
+def test_a_profile_stays_small(path: Path) -> None:
+    assert path.stat().st_size <= 2_000_000
+
+
 def members(machine: RecordedMachine, name: str) -> set[str]:
     found = machine.struct("struct", name)
     return {item.name for item in machine.fields(found)} if found else set()

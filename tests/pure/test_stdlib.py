@@ -20,6 +20,12 @@ KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.e
 TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
 WORDS = {"dirtop": ("-d", "1 /")}
+# what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
+FUNCTIONS_ONLY = set(
+    """mdflush cachestat dcsnoop dcstat dirtop filegone filelife fileslower filetop fsdist fsslower readahead
+    vfscount vfsstat numamove""".split()
+)
+_UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
 
@@ -40,6 +46,10 @@ def test_compiles(path: str, kernel: str) -> None:
     try:
         compile_script(script, machine, given.parameters, {}, options=given.options)
     except ScriptError as wrong:
+        if kernel == "6.18" and name in FUNCTIONS_ONLY:
+            assert all(any(text in item.message for text in _UNATTACHED) for item in wrong.diagnostics)
+            return
         assert wrong.diagnostics[0].message == REFUSED.get((name, kernel)), wrong.diagnostics[0].render()
     else:
         assert (name, kernel) not in REFUSED
+        assert kernel != "6.18" or name not in FUNCTIONS_ONLY, "it works there now: take it from the list"
