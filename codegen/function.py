@@ -64,6 +64,7 @@ class Function:
     variables: dict[VariableInfo, str] = field(default_factory=dict)
     scratch: list[str] = field(default_factory=list)  # member lines of this function's scratch struct
     scratch_sizes: list[int] = field(default_factory=list)
+    event_bytes: int = 0  # of the scratch area: the largest event that is filled there, not in the ring
     prologue_at: int = 0  # the line before which the scratch area is looked up
     stack_used: int = 0
     stepping: bool = False  # the statement holds ++ or --: variables are copied when read
@@ -153,6 +154,11 @@ class Function:
         self.scratch_sizes.append(size)
         self.scratch.append(f"{declaration} __attribute__((aligned(8)));")
         return f"scratch->{name}"
+
+    def event_room(self, size: int) -> str:
+        """The part of the scratch area in which events are filled, one after the other."""
+        self.event_bytes = max(self.event_bytes, size)
+        return "scratch->event"
 
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:

@@ -27,6 +27,8 @@ class Imports:
 
         Raises ScriptError at the import.
         """
+        if "\0" in node.path:
+            raise _error(node, "cannot import a file whose name holds a NUL")
         path = self._path(node)
         found = [self._read(node, name) for name in self._files(node, path)]
         return tuple(source for source in found if source is not None)

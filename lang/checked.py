@@ -68,6 +68,7 @@ class MapInfo:
     key: Type | None = None
     value: Type | None = None
     written: bool = False
+    read: bool = False  # in a probe, as a value
     kind: str = ""  # of `let @m = kind(entries)`
     entries: int = 0
     key_names: tuple[str, ...] = ()  # the key's parts as first written: the columns of a table
