@@ -18,6 +18,7 @@ from lang.fold import Constant
 from lang.machine import Field
 from lang.probes import mechanism
 from lang.records import dataclass, field
+from lang.registers import SYSCALL_REGISTERS
 from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 _OF_CONTEXT = re.compile(r"\bctx(->|\[)|\(ctx\)")
@@ -260,6 +261,21 @@ class Function:
             raise CompilerBug(f"argument {number} is not in a register")
         return f"PT_REGS_PARM{number + 1}(ctx)"
 
+    def syscall_word(self, item: Field) -> str:
+        """C for an argument of a system call, in the function that serves it: of the caller's registers."""
+        number = (self.target.fields or ()).index(item)
+        if self.target.symbol.startswith("sys_"):
+            return self.word(number)
+        found = self.code.known(("syscall", number))
+        if found is None:
+            regs = self.shared("regs", "regs", "struct pt_regs *", "(struct pt_regs *)PT_REGS_PARM1(ctx)")
+            found = self.names.fresh(item.name)
+            self.code.line(f"u64 {found} = 0;")
+            register = SYSCALL_REGISTERS[self.program.machine.arch][number]
+            self.code.line(f"bpf_probe_read_kernel(&{found}, sizeof({found}), &{regs}->{register});")
+            self.code.learn(("syscall", number), found)
+        return found
+
     def at_entry(self, name: str, source: int | Field | None) -> str:
         """C for what the call's entry gave: an argument or a field of its record; None is the duration."""
         if self.saved is None:
@@ -276,7 +292,7 @@ class Function:
         c_type = self.program.types.name(kind)
         if self.mechanism == "fexit":
             text = f"ctx[{context_words(self.target.parameters or ())}]"
-        elif self.target.kind == "sysret":
+        elif self.mechanism == "tracepoint":
             self.use_record("ret", (SYSCALL_RESULT, "s64 ret", 8))
             text = "ctx->ret"
         else:

@@ -141,6 +141,13 @@ class Machine(Protocol):
 
     def tracepoint(self, category: str, name: str) -> Tracepoint | None: ...
 
+    def syscall_arguments(self, name: str) -> tuple[Field, ...] | None:
+        """A system call's arguments, as its entry's tracepoint has them; None where they are not known."""
+
+    @property
+    def syscall_prefix(self) -> str:
+        """How the functions begin that serve system calls: `__x64_sys_`; empty where it is not known."""
+
     def raw_tracepoints(self, name: str) -> tuple[str, ...]:
         """Raw tracepoints that a `*` pattern matches, sorted."""
 
