@@ -106,7 +106,9 @@ def _start(
     found.raise_errors()
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
-    probes = wanted(script, Given(parameters, values))
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
+    probes = wanted(script, Given(parameters, values), checker.exists)
     process = pid or _process(script.options, values)
     drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
     return _Start(script, machine, settings, values, probes, drafts, resolutions)
