@@ -19,6 +19,7 @@ from pathlib import Path
 from kernel import bpfcall
 from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
+from kernel.cpus import online_cpus
 from kernel.perfcall import (
     PERF_HARDWARE,
     PERF_SOFTWARE,
@@ -322,7 +323,7 @@ def _first(attach: Callable[[str], None]) -> None:
 
 
 def _cpu() -> int:
-    return bpfcall.online_cpus()[0]
+    return online_cpus()[0]
 
 
 _TRIALS: dict[str, _Trial] = {

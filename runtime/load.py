@@ -23,10 +23,10 @@ from kernel.bpfcall import (
     btf_object,
     iter_create,
     map_create,
-    possible_cpus,
     prog_load,
     prog_test_run,
 )  # fmt: skip
+from kernel.cpus import possible_cpus
 from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
