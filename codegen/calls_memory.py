@@ -115,6 +115,7 @@ def _pton(f: Function, place: str, kind: Type, node: ast.Call) -> None:
 WRITERS: dict[str, Callable[[Function, str, Type, ast.Call], None]] = {
     "str": _str,
     "buf": _buf,
+    "words": _buf,
     "usym": _usym,
     "kstack": _stack,
     "ustack": _stack,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import pwd
 import signal
 import stat
 from collections.abc import Callable
+
+from lang.syscalls import syscall_names
 
 _LAST_SIGNAL = 64
 _MAX_DIRECTORIES = 15  # as dirtop of BCC
@@ -98,7 +101,37 @@ def _directories(text: str) -> str:
     return "\n".join(f"{inode} {path}" for path, inode in found.items())
 
 
+def _errno(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) < 1 << 12:
+        return int(text)
+    number = getattr(errno, text.upper(), None)
+    if not isinstance(number, int):
+        raise ValueError(f"'{text}' is no error")
+    return number
+
+
+def _syscall(text: str) -> int:
+    names = syscall_names(os.uname().machine)
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < 1 << 16:
+        return int(text)
+    raise ValueError(f"'{text}' is no system call")
+
+
+def _signals(text: str) -> int:
+    """A bit for each of the signals that commas separate: bit 9 for SIGKILL."""
+    found = 0
+    for name in text.split(","):
+        number = _signal(name.strip())
+        if number > 62:
+            raise ValueError(f"signal {number} is beyond those that a list can name")
+        found |= 1 << number
+    return found
+
+
 _READERS: dict[str, Callable[[str], int | str]] = {
     "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
+    "signals": _signals, "errno": _errno, "syscall": _syscall,
     "directory": _directory, "directories": _directories,
 }  # fmt: skip

@@ -165,6 +165,7 @@ class _Words:
 _VALUES = {
     "string": "TEXT", "command": "COMMAND", "duration": "TIME", "size": "SIZE",
     "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
+    "signals": "SIGNAL,…", "errno": "ERRNO", "syscall": "SYSCALL",
 }  # fmt: skip
 
 

@@ -325,6 +325,8 @@ ROWS = (
     _formatter("dirfd", "dirfd(number)", "a directory's descriptor: AT_FDCWD, or the number", _plain),
     Function("format", 1, None, format_type, "format(format, value, …)", "a row's cell as printf makes it"),
     _formatter("errname", "errname(number)", "an error's name: ENOENT", _plain),
+    _formatter("exitstatus", "exitstatus(code)", "how a process ended: code 3, signal 9 (SIGKILL)", _plain),
+    _formatter("capname", "capname(number)", "a capability's name: CAP_SYS_ADMIN", _plain),
     _formatter("signame", "signame(number)", "a signal's name: SIGTERM", _plain),
     _formatter("diskname", "diskname(device)", "a disk's name by the kernel's dev_t", _plain),
     _formatter("flags", 'flags(number, "open")', "the names of the bits that are set", _flags, 2),

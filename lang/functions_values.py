@@ -10,6 +10,7 @@ from lang.convert import as_int
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.fold import Constant
 from lang.probes import Kind
+from lang.records import replace
 from lang.registers import REGISTERS, register
 from lang.signature import Function, Typing, expect_int, expect_text, fixed, visit_all
 from lang.types import (
@@ -139,6 +140,11 @@ def _buf(typing: Typing, call: ast.Call) -> Type | None:
     if kind is not None and as_int(kind) is None and not isinstance(kind, Pointer):
         typing.error(node, f"buf() expects an array or an address, not {kind}")
     return Buffer(limit)
+
+
+def _words(typing: Typing, call: ast.Call) -> Type | None:
+    kind = _buf(typing, call)
+    return replace(kind, words=True) if isinstance(kind, Buffer) else None
 
 
 def _macaddr(typing: Typing, call: ast.Call) -> Type | None:
@@ -329,6 +335,7 @@ def _cgroupid(typing: Typing, call: ast.Call) -> Type | None:
 
 VALUES = (
     Function("buf", 1, 2, _buf, "buf(data[, length])", "bytes, printed by %r"),
+    Function("words", 2, 2, _words, "words(address, length)", "texts that end with a NUL each"),
     Function("macaddr", 1, 1, _macaddr, "macaddr(bytes)", "a hardware address as text"),
     Function("pton", 1, 1, _pton, 'pton("address")', "the bytes of an IP address"),
     Function("bswap", 1, 1, _bswap, "bswap(n)", "the bytes of an integer in reverse"),

@@ -19,7 +19,8 @@ from lang.types import BOOL, INT64, UINT64, Int, Str, Type
 _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for bits in (8, 16, 32, 64)}
 # what the running system knows by name → the number that means none
 SYSTEM_KINDS: dict[str, int | str] = {
-    "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "directory": 0, "directories": "",
+    "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "signals": 0, "errno": 0,
+    "syscall": -1, "directory": 0, "directories": "",
 }  # fmt: skip
 KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", *SYSTEM_KINDS)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

@@ -96,9 +96,10 @@ class Str:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Up to `size` bytes behind a u32 length."""
+    """Up to `size` bytes behind a u32 length; as `words`, texts that end with a NUL each."""
 
     size: int
+    words: bool = False
 
     def __str__(self) -> str:
         return f"buffer[{self.size}]"

@@ -143,6 +143,30 @@ def dirfd(number: int) -> str:
     return "AT_FDCWD" if number == _AT_FDCWD else str(number)
 
 
+def exitstatus(status: int) -> str:
+    """How a process ended, by its exit_code: `0`, `code 3`, `signal 9 (SIGKILL)`, `…, core dumped`."""
+    number = status & 0x7F
+    if not number:
+        code = status >> 8 & 0xFF
+        return f"code {code}" if code else "0"
+    return f"signal {number} ({signame(number)})" + (", core dumped" if status & 0x80 else "")
+
+
+# include/uapi/linux/capability.h, in order
+_CAPABILITIES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
+    "SYS_PTRACE SYS_PACCT "
+    "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL "
+    "SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+
+
+def capname(number: int) -> str:
+    """`CAP_SYS_ADMIN` for 21; the number where no capability has it."""
+    return f"CAP_{_CAPABILITIES[number]}" if 0 <= number < len(_CAPABILITIES) else str(number)
+
+
 def strerror(number: int) -> str:
     """The C library's text of an error, whatever its sign."""
     number = abs(number)
@@ -173,6 +197,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "signal_name": signal_name,
     "syscall_name": syscall_name,
     "signame": signame,
+    "exitstatus": exitstatus,
+    "capname": capname,
     "result": result,
     "dirfd": dirfd,
     "hex": lambda number: f"0x{number & _MASK64:x}",

@@ -38,7 +38,8 @@ from runtime.values import Values, int_code, json_int
 _INTEGERS = {8: 4, 16: 6, 32: 7, 64: 10}
 _FORMATTED = {
     "ms": 10, "us": 10, "sec": 10, "kb": 8, "percent": 8, "oct": 8, "meminfo": 10, "errname": 12,
-    "signame": 9, "diskname": 8, "flags": 20, "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
+    "signame": 9, "capname": 20, "diskname": 8, "flags": 20,
+    "username": 12, "mac": 17, "mac_address": 17, "macaddr": 17,
 }  # fmt: skip
 _NUMBERS = (*UNITS, "meminfo")
 MAX_TEXT_WIDTH = 24

@@ -89,6 +89,11 @@ def buffer_bytes(raw: bytes) -> bytes:
     return raw[4 : 4 + int.from_bytes(raw[:4], "little")]
 
 
+def words_text(raw: bytes) -> str:
+    """Texts that end with a NUL each, with blanks between."""
+    return buffer_bytes(raw).rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape")
+
+
 _PRINTABLE = [chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02x}" for byte in range(256)]
 
 
@@ -160,6 +165,8 @@ class Values:
                 return Cell("Q", self.names.call(json_int) if style == "json" else "0x{" + MARK + ":x}")
             case Str(size):
                 return self.opaque(size, lambda raw: styled(string_text(raw, self._trailer), style))
+            case Buffer(size, True):
+                return self.opaque(size_of(kind), lambda raw: styled(words_text(raw), style))
             case Buffer(size):
                 return self.opaque(size_of(kind), _json_bytes if style == "json" else _buffer_value)
             case Array(of, length):

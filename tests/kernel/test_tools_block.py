@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Ebt
+from tests.kernel.support import fresh
 from tests.lab.support import loop_device, tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -173,7 +175,34 @@ def test_biotop_of_another_process(ebt: Ebt, disk: str) -> None:
     assert heads == [["PID", "COMM", "D", "MAJ", "MIN", "DISK", "I/O", "Kbytes", "AVGms"]] * 2
 
 
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A group of cgroup2 of our own."""
+    root = Path("/sys/fs/cgroup/unified")
+    root = root if root.is_dir() else root.parent
+    if not (root / "cgroup.controllers").exists():
+        pytest.skip("cgroup2 is not mounted")
+    made = root / fresh()
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        made.rmdir()
+
+
+@pytest.mark.tool("biosnoop")
+def test_of_a_cgroup(ebt: Ebt, disk: str, group: Path) -> None:
+    """Only what the group asks for; the same work outside is left out."""
+    inside = python(f"import os\nopen('{group}/cgroup.procs', 'w').write('0')\nos.system({written(disk)!r})")
+    options = ("-d", disk, "--cgroup", str(group))
+    assert len(tool_rows(ebt, "biosnoop", *options, command=inside)) == WRITES
+    assert tool_rows(ebt, "biosnoop", *options, command=written(disk)) == []
+    assert total(printed(ebt, "biolatency", *options, command=inside)["@usecs"]) == WRITES
+    assert printed(ebt, "biolatency", *options, command=written(disk)) == {}
+
+
 WRONG = {
+    "biosnoop --cgroup /etc": "--cgroup: '/etc' is no directory of a cgroup",
     "biolatency -D -F": "-D and -F cannot be used together",
     "biolatency 0": "INTERVAL: 0 is too small: at least 1",
     "biolatency 1 0": "COUNT: 0 is too small: at least 1",
