@@ -68,7 +68,7 @@ def _member_place(f: Function, node: ast.Member) -> Place | None:
 
 def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:
     item = next((item for item in f.target.fields or () if item.name == node.name), None)
-    if item is None or f.target.kind == "sysret":
+    if item is None or f.target.kind == "sysret" or f.mechanism != "tracepoint":
         return None
     kind = f.body.type(node)
     return Place(f"ctx->{builtins.tracepoint_member(f, item)}", kind, "context", item)
@@ -102,6 +102,10 @@ def member(f: Function, node: ast.Member) -> Value:
         item = next(item for item in f.target.fields or () if item.name == node.name)
         kind = f.body.type(node)
         return Value(f"(({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)})", kind)
+    if place is None and f.target.kind == "syscall":
+        item = next(item for item in f.target.fields or () if item.name == node.name)
+        kind = f.body.type(node)
+        return Value(f"(({f.program.types.name(kind)}){f.syscall_word(item)})", kind)
     if place is None:
         number_of = next(i for i, item in enumerate(f.target.parameters or ()) if item.name == node.name)
         return f.argument(number_of, f.body.type(node))

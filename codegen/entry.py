@@ -106,6 +106,8 @@ def entry_targets(exit: Function) -> Function:
 
 
 def _source(f: Function, source: int | Field) -> str:
+    if isinstance(source, Field) and f.mechanism != "tracepoint":
+        return f.syscall_word(source)
     if isinstance(source, Field):
         return f"ctx->{tracepoint_member(f, source)}"
     return f.word(source)

@@ -1,4 +1,4 @@
-"""Statements that tell user space something → C: a record in the ring, filled in place."""
+"""Statements that tell user space something → C: a record in the ring buffer or in a perf buffer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from codegen.ctypes import is_memory
 from codegen.function import Function, Value, reader
 from codegen.names import c_string
 from codegen.pieces import bare
-from codegen.plan import Action, Column, TableCell
+from codegen.plan import Action, Column, Event, TableCell
 from codegen.program import RING
 from lang import ast
 from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Timestamp, Type
@@ -62,6 +62,10 @@ def _record(
     """A record in the ring: inside the block its fields are filled, after it it is sent."""
     event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div, columns, shown)
     record = f.names.fresh("event")
+    if not f.program.has_ringbuf:
+        with _perf_record(f, event, struct, record):
+            yield record
+        return
     f.code.line(f"struct {struct} *{record} = {RING}.ringbuf_reserve(sizeof(*{record}));")
     with f.code.block(f"if ({record})"):
         f.code.line(f"{record}->site = {event.site};")
@@ -69,6 +73,17 @@ def _record(
         f.code.line(f"{RING}.ringbuf_submit({record}, 0);")
     with f.code.otherwise():
         f.code.line(f.lost_event())
+
+
+@contextmanager
+def _perf_record(f: Function, event: Event, struct: str, record: str) -> Iterator[None]:
+    """The same without a ring buffer: filled in memory of this CPU, then copied to its perf buffer."""
+    with f.code.block(""):
+        f.code.line(f"struct {struct} *{record} = (struct {struct} *){f.event_room(event.size)};")
+        f.code.line(f"{record}->site = {event.site};")
+        yield
+        f.code.line(f"if ({RING}.perf_submit(ctx, {record}, sizeof(*{record})) < 0)")
+        f.code.line(f"    {f.lost_event()}")
 
 
 def _evaluate(f: Function, node: ast.Expression) -> Value:

@@ -20,6 +20,8 @@ from lang.records import replace
 from lang.types import Aggregate, Record, Tuple, Type, size_of
 
 MAX_PLAIN_ROUNDS = 256  # of a loop that is left to the C compiler and the verifier
+MAX_VERIFIED_ROUNDS = 1024  # the same where there is no bpf_loop: more is beyond what the verifier looks at
+CUT_OFF = f"the loop ended after {MAX_VERIFIED_ROUNDS} rounds: this kernel has no bpf_loop for more"
 
 
 # ---- Values
@@ -126,7 +128,9 @@ def for_range(f: Function, node: ast.ForRange) -> None:
     f.code.line(f"// for {node.variable.name} : {node.first.span.text}..{node.last.span.text}")
     first, last = f.constant(node.first), f.constant(node.last)
     c_type = f.program.types.name(info.type)
-    if isinstance(first, int) and isinstance(last, int) and last - first <= MAX_PLAIN_ROUNDS:
+    by_helper = f.program.machine.supports("bpf_loop").works
+    most = MAX_PLAIN_ROUNDS if by_helper else MAX_VERIFIED_ROUNDS
+    if isinstance(first, int) and isinstance(last, int) and last - first <= most:
         name = f.names.fresh(node.variable.name[1:])
         head = f"for ({c_type} {name} = {number(first)}; {name} < {number(last)}; {name}++)"
         with f.code.block(head, fresh=True):
@@ -139,12 +143,30 @@ def for_range(f: Function, node: ast.ForRange) -> None:
     start = f.temporary("first", c_type, bare(f.evaluate(node.first).text))
     end = f.temporary("last", c_type, bare(f.evaluate(node.last).text))
     rounds = f.temporary("rounds", "u32", f"{end} > {start} ? {end} - {start} : 0")
+    if not by_helper:
+        _bounded_loop(f, node, info, (c_type, start, rounds))
+        return
     loop = _Callback(f, node.body, extra=[(c_type, "first", start)])
     inner = loop.inner
     name = inner.temporary(node.variable.name[1:], c_type, "all->first + call->index")
     inner.variables[info] = name
     loop.finish("loop", ["u64 index;"])
     loop.call(f"bpf_loop({rounds}, {loop.reference}, &{loop.all}, 0);")
+
+
+def _bounded_loop(f: Function, node: ast.ForRange, info: VariableInfo, range: tuple[str, str, str]) -> None:
+    """The same without bpf_loop: the verifier goes round itself, so there is a limit, which is told."""
+    c_type, start, rounds = range
+    index = f.names.fresh("round")
+    f.code.line("#pragma clang loop unroll(disable)")
+    with f.code.block(f"for (u32 {index} = 0; {index} < {MAX_VERIFIED_ROUNDS}; {index}++)", fresh=True):
+        f.code.line(f"if ({index} >= {rounds})")
+        f.code.line("    break;")
+        f.variables[info] = f.temporary(node.variable.name[1:], c_type, f"{start} + {index}")
+        _body(f, node.body, in_c=True)
+    del f.variables[info]
+    f.code.line(f"if ({rounds} > {MAX_VERIFIED_ROUNDS})")
+    f.code.line(f"    {f.count_failure(node, CUT_OFF)}")
 
 
 def _changes(f: Function, body: ast.Block, info: VariableInfo) -> bool:
@@ -206,13 +228,16 @@ class _Callback:
         f = self._f
         inner = replace(
             f, code=type(f.code)(), names=type(f.names)(), variables={}, scratch=[], scratch_sizes=[],
-            stack_used=0, record={}, name=self.name, context="u64 address", callback=True, prologue_at=2,
-            leaves=False,
+            event_bytes=0, stack_used=0, record={}, name=self.name, context="u64 address", callback=True,
+            prologue_at=2, leaves=False,
         )  # fmt: skip
-        for taken in ("all", "call", "address"):
+        for taken in ("all", "call", "address", "ctx"):
             inner.names.fresh(taken)
         inner.code.line(f"struct {self.name}_call *call = (struct {self.name}_call *)address;")
         inner.code.line(f"struct {self.name}_all *all = call->all;")
+        if not f.program.has_ringbuf:  # a perf buffer is written with the program's context
+            inner.code.line("void *ctx = all->ctx;")
+            inner.prologue_at += 1
         for info, name in self._captured.items():
             assert info.type is not None
             member = self._member(name)
@@ -236,6 +261,8 @@ class _Callback:
             members.append(types.declare(info.type, shape) + ";")
         if self.inner.leaves:
             members.append("u64 returned;")
+        if not f.program.has_ringbuf:
+            members.append("void *ctx;")
         types.composite(f"{self.name}_all", members or ["u64 nothing;"])
         types.composite(f"{self.name}_call", [*arguments, f"struct {self.name}_all *all;"])
         f.callbacks.append((self.name, kind))
@@ -245,6 +272,8 @@ class _Callback:
         """Copy the variables in, loop, copy them back."""
         f = self._f
         f.code.line(f"struct {self.name}_all {self.all} = {{}};")
+        if not f.program.has_ringbuf:
+            f.code.line(f"{self.all}.ctx = ctx;")
         for _, member, value in self._extra:
             f.code.line(f"{self.all}.{member} = {value};")
         for info, name in self._captured.items():

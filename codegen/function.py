@@ -18,6 +18,7 @@ from lang.fold import Constant
 from lang.machine import Field
 from lang.probes import mechanism
 from lang.records import dataclass, field
+from lang.registers import SYSCALL_REGISTERS
 from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 _OF_CONTEXT = re.compile(r"\bctx(->|\[)|\(ctx\)")
@@ -64,6 +65,7 @@ class Function:
     variables: dict[VariableInfo, str] = field(default_factory=dict)
     scratch: list[str] = field(default_factory=list)  # member lines of this function's scratch struct
     scratch_sizes: list[int] = field(default_factory=list)
+    event_bytes: int = 0  # of the scratch area: the largest event that is filled there, not in the ring
     prologue_at: int = 0  # the line before which the scratch area is looked up
     stack_used: int = 0
     stepping: bool = False  # the statement holds ++ or --: variables are copied when read
@@ -153,6 +155,11 @@ class Function:
         self.scratch_sizes.append(size)
         self.scratch.append(f"{declaration} __attribute__((aligned(8)));")
         return f"scratch->{name}"
+
+    def event_room(self, size: int) -> str:
+        """The part of the scratch area in which events are filled, one after the other."""
+        self.event_bytes = max(self.event_bytes, size)
+        return "scratch->event"
 
     def zero(self, place: str, size: int) -> None:
         if size <= MAX_INLINE_BYTES:
@@ -254,6 +261,21 @@ class Function:
             raise CompilerBug(f"argument {number} is not in a register")
         return f"PT_REGS_PARM{number + 1}(ctx)"
 
+    def syscall_word(self, item: Field) -> str:
+        """C for an argument of a system call, in the function that serves it: of the caller's registers."""
+        number = (self.target.fields or ()).index(item)
+        if self.target.symbol.startswith("sys_"):
+            return self.word(number)
+        found = self.code.known(("syscall", number))
+        if found is None:
+            regs = self.shared("regs", "regs", "struct pt_regs *", "(struct pt_regs *)PT_REGS_PARM1(ctx)")
+            found = self.names.fresh(item.name)
+            self.code.line(f"u64 {found} = 0;")
+            register = SYSCALL_REGISTERS[self.program.machine.arch][number]
+            self.code.line(f"bpf_probe_read_kernel(&{found}, sizeof({found}), &{regs}->{register});")
+            self.code.learn(("syscall", number), found)
+        return found
+
     def at_entry(self, name: str, source: int | Field | None) -> str:
         """C for what the call's entry gave: an argument or a field of its record; None is the duration."""
         if self.saved is None:
@@ -270,7 +292,7 @@ class Function:
         c_type = self.program.types.name(kind)
         if self.mechanism == "fexit":
             text = f"ctx[{context_words(self.target.parameters or ())}]"
-        elif self.target.kind == "sysret":
+        elif self.mechanism == "tracepoint":
             self.use_record("ret", (SYSCALL_RESULT, "s64 ret", 8))
             text = "ctx->ret"
         else:

@@ -24,6 +24,7 @@ from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
 PAGE = 4096
 MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
 DEFAULT_RING_BYTES = 16 << 20
+RUNTIME_FEATURES = ("perf_link", "map_batch", "test_run")
 _HIDDEN = "what the next program must know of its call's entry"
 
 
@@ -61,6 +62,8 @@ def _take(functions: list[Function]) -> list[Function]:
 def _finish(program: Program, function: Function, attached: tuple[str, ...]) -> CFunction:
     """The whole text of a C function: its scratch area, its lines, its return."""
     number = len(program.scratch_bytes)
+    if function.event_bytes:
+        function.in_scratch("event", f"u64 event[{function.event_bytes // 8}]", function.event_bytes)
     if function.scratch:
         program.types.composite(f"{function.name}_scratch", function.scratch)
         program.scratch_bytes.append(_scratch_size(function))
@@ -202,8 +205,18 @@ def _refuse_too_large(function: Function, size: int) -> None:
 def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
     way = function.mechanism
     attach = tuple(_attach(target) for target in function.body.targets)
-    callbacks = tuple(function.callbacks)
-    return PlannedProgram(function.name, way, attach, callbacks, hidden)  # type: ignore[arg-type]
+    callbacks, many = tuple(function.callbacks), _by_one_link(function)
+    return PlannedProgram(function.name, way, attach, callbacks, hidden, many)  # type: ignore[arg-type]
+
+
+def _by_one_link(function: Function) -> bool:
+    """Whether one link can attach the program to all its functions."""
+    targets = function.body.targets
+    if len(targets) == 1 or function.mechanism not in ("kprobe", "kretprobe"):
+        return False
+    if any(target.offset for target in targets):
+        return False
+    return function.program.machine.supports("kprobe_multi").works
 
 
 def _attach(target: Target) -> Attach:
@@ -213,7 +226,7 @@ def _attach(target: Target) -> Attach:
         target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
-        target.length,
+        target.length, "*" in target.span.text,
     )  # fmt: skip
 
 
@@ -235,6 +248,7 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
         max_cat_bytes=given.max_cat_bytes,
         enums=tuple((name, _constants(machine, name)) for name in enums),
         structs=tuple(structs.items()),
+        without=tuple(name for name in RUNTIME_FEATURES if not machine.supports(name).works),
     )
 
 
@@ -277,7 +291,10 @@ def _constants(machine: Machine, name: str) -> tuple[tuple[int, str], ...]:
 def _plan(program: Program, planned: list[PlannedProgram], settings: Settings) -> Plan:
     maps = list(program.maps.values())
     if program.events:
-        maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
+        if program.has_ringbuf:
+            maps.append(Map(RING, "", "ringbuf", None, VOID, 0, 0, settings.ring_bytes))
+        else:
+            maps.append(Map(RING, "", "perf_array", UINT32, VOID, 4, 4, 0))
     script = program.checked.script.span.source.name
     return Plan(
         script, tuple(planned), tuple(maps), tuple(program.events), tuple(program.failures),
@@ -292,9 +309,10 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         structs=tuple(program.types.declarations()),
         maps=tuple(program.tables.values()),
         ring=RING if program.events else "",
-        ring_pages=settings.ring_bytes // PAGE,
+        ring_pages=settings.ring_bytes // PAGE if program.has_ringbuf else 0,
         helpers=tuple(program.helpers),
         functions=tuple(functions),
         cpus=program.machine.cpus,
         defines=tuple(program.defines.items()),
+        reads_by_space=program.machine.supports("probe_read_kernel").works,
     )

@@ -127,6 +127,9 @@ def store_latest(f: Function, place: str, name: str, key: str, kind: Record, num
     """A plain field of such a record: what the CPU has that wrote it last."""
     item, field = kind.elements[number], identifier(kind.names[number])
     assert isinstance(item, Last)
+    if not f.program.maps[name].kind.startswith(("percpu_", "lru_percpu")):
+        _store_shared(f, place, name, key, item, field)
+        return
     f.program.helper("latest")
     table, offset = f.program.refer(name), offsets(kind.elements)[0][number]
     cpu = f.temporary("cpu", "u32", f"ebt_latest({table}, {key}, {offset})")
@@ -139,8 +142,20 @@ def store_latest(f: Function, place: str, name: str, key: str, kind: Record, num
             f.code.line(f"{place} = {found}->{field}.value;")
 
 
+def _store_shared(f: Function, place: str, name: str, key: str, item: Last, field: str) -> None:
+    """A plain field of a record that all CPUs share."""
+    found = f.temporary("entry", f"{f.program.tables[name].value} *", f"{name}.lookup({key})")
+    with f.code.block(f"if ({found})"):
+        if is_memory(item.of):
+            f.copy(place, f"&{found}->{field}.value", size_of(item.of))
+        else:
+            f.code.line(f"{place} = {found}->{field}.value;")
+
+
 def aggregate_value(f: Function, name: str, key: str, kind: Aggregate, offset: int = 0) -> str:
     """The value of an aggregation over all CPUs, in a C variable; `offset` bytes into the map's value."""
+    if not f.program.maps[name].kind.startswith(("percpu_", "lru_percpu")):
+        return _shared_value(f, name, key, kind, offset)
     f.program.helper("over_cpus")
     reader = {"min": "least", "max": "most", "avg": "mean"}.get(kind.kind, "total")
     sign = "s64" if kind.signed else "u64"
@@ -268,6 +283,9 @@ def aggregate(
     if is_histogram(kind):
         _count_bucket(f, node, at, kind, value)
         return
+    if f.program.is_shared(info):
+        _add_atomically(f, node, at, kind, value)
+        return
     found = lookup(f, at)
     with f.code.block(f"if ({found})"):
         for line in _merge(found, kind, value, flagged=at.scalar):
@@ -280,6 +298,58 @@ def aggregate(
         f.stack_used += 16
         f.code.line(f"{c_type} {fresh} = {_initial(kind, value)};")
         update(f, node, at, f"&{fresh}")
+
+
+def _add_atomically(f: Function, node: ast.Node, at: Entry, kind: Aggregate, value: str) -> None:
+    """The same in an entry that all CPUs share."""
+    flagged = at.scalar and kind.kind == "sum"
+    found = shared_entry(f, at)
+    with f.code.block(f"if ({found})"):
+        add_shared(f, f"{found}->value" if flagged else f"(*{found})", kind, value)
+        if flagged:
+            f.code.line(f"{found}->written = 1;")
+    if not at.scalar:
+        with f.code.otherwise():
+            f.code.line(f.count_failure(node, MAP_FULL))
+
+
+def shared_entry(f: Function, at: Entry) -> str:
+    """A pointer to the entry that all CPUs share; of those that find none, one makes it, all zero."""
+    found = lookup(f, at)
+    if not at.scalar:
+        with f.code.block(f"if (!{found})"):
+            value = f.program.tables[at.map.name].value
+            if at.map.value_size > 8:
+                none = f.struct_memory("none", value, at.map.value_size)
+            else:
+                f.stack_used += 8
+                none = f.temporary("none", value, "0")
+            f.code.line(f"{at.map.name}.insert({at.key}, &{none});")
+            f.code.line(f"{found} = {at.map.name}.lookup({at.key});")
+    return found
+
+
+def add_shared(f: Function, place: str, kind: Aggregate, value: str) -> None:
+    """Add to an aggregation that all CPUs share."""
+    if kind.kind != "avg":
+        f.code.line(f"__sync_fetch_and_add(&{place}, {value});")
+        return
+    f.code.line(f"__sync_fetch_and_add(&{place}.count, 1);")
+    f.code.line(f"__sync_fetch_and_add(&{place}.total, {value});")
+
+
+def _shared_value(f: Function, name: str, key: str, kind: Aggregate, offset: int) -> str:
+    """The value of an aggregation that all CPUs share, `offset` bytes into the map's value."""
+    sign = "s64" if kind.signed else "u64"
+    found = f.temporary("entry", "char *", f"(char *){name}.lookup({key})")
+    if kind.kind == "avg":
+        count = f.temporary("count", "u64", f"{found} ? *(u64 *)({found} + {offset}) : 0")
+        total = f.temporary("total", sign, f"{found} ? *({sign} *)({found} + {offset + 8}) : 0")
+        mean = f"(u64){total} / {count}"
+        if kind.signed:  # BPF divides unsigned numbers only
+            mean = f"({total} < 0 ? -(s64)((u64)-{total} / {count}) : (s64)({mean}))"
+        return f.temporary("mean", sign, f"{count} ? {mean} : 0")
+    return f.temporary("total", sign, f"{found} ? *({sign} *)({found} + {offset}) : 0")
 
 
 def operand(f: Function, call: ast.Call, kind: Aggregate) -> str:

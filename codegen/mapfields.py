@@ -5,11 +5,14 @@ from __future__ import annotations
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import (
+    MAP_FULL,
     Entry,
+    add_shared,
     aggregate_value,
     entry,
     lookup,
     operand,
+    shared_entry,
     store_latest,
     update,
     value_member,
@@ -88,8 +91,9 @@ def _assign(f: Function, node: ast.FieldAssign, kind: Type, stamped: bool) -> No
     if isinstance(kind, Pointer):
         text = f"({f.program.types.name(kind)}){text}"
     at = entry(f, *of_target(node.target))
-    found = lookup(f, at)
-    if not at.scalar:
+    shared = f.program.is_shared(f.program.user_map(of_target(node.target)[0])[1])
+    found = shared_entry(f, at) if shared else lookup(f, at)
+    if not at.scalar and not shared:
         with f.code.block(f"if (!{found})"):
             fresh = f.struct_memory("new", f.program.tables[at.map.name].value, at.map.value_size)
             update(f, node, at, f"&{fresh}")
@@ -112,6 +116,14 @@ def _aggregate(f: Function, node: ast.FieldAssign, kind: Aggregate) -> None:
     value = operand(f, node.value, kind)
     at = entry(f, *of_target(node.target))
     field = identifier(node.field)
+    if f.program.is_shared(f.program.user_map(of_target(node.target)[0])[1]):
+        found = shared_entry(f, at)
+        with f.code.block(f"if ({found})"):
+            add_shared(f, f"{found}->{field}", kind, value)
+        if not at.scalar:
+            with f.code.otherwise():
+                f.code.line(f.count_failure(node, MAP_FULL))
+        return
     found = lookup(f, at)
     with f.code.block(f"if ({found})"):
         for line in _merge(f"{found}->{field}", kind, value):

@@ -72,6 +72,7 @@ class Attach:
     cpus: Literal["all", "first"] = "all"
     semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
     length: int = 0  # of what a watchpoint watches
+    matched: bool = False  # by a wildcard: what cannot be attached of it is left out, and told
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Program:
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
     A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
-    program sees, point by point.
+    program sees, point by point. `many`: one link attaches it to all its functions (kprobe_multi).
     """
 
     name: str
@@ -88,6 +89,7 @@ class Program:
     attach: tuple[Attach, ...]
     callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
     hidden: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Event:
-    """One emitting statement: a ring record {u32 site; u32 unused; fields} of `size` bytes.
+    """One emitting statement: a record {u32 site; u32 unused; fields} of `size` bytes.
 
     printf, cat, system, errorf, warnf: `text` is the format. join: {u32 count, char[16][1024]}, `text` stands
     between them. screen: nothing. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
@@ -185,6 +187,7 @@ class Settings:
     license: str = "GPL"
     max_cat_bytes: int = 10240
     enums: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = ()  # name → (value, constant)
+    without: tuple[str, ...] = ()  # of perf_link, map_batch and test_run, what the kernel has not
     structs: tuple[tuple[int, tuple[Field, ...]], ...] = ()  # id → members, of structs that are printed whole
 
 

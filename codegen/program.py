@@ -9,7 +9,7 @@ from codegen.names import Names, map_name
 from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
 from codegen.unit import CMap
 from lang.checked import Checked, MapInfo
-from lang.convert import aggregates
+from lang.convert import aggregates, shareable
 from lang.diagnostics import CompilerBug
 from lang.machine import Machine
 from lang.records import dataclass, field
@@ -63,6 +63,11 @@ class Program:
     named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
 
+    @property
+    def has_ringbuf(self) -> bool:
+        """Whether events go through one ring buffer (5.8), or through a perf buffer for each CPU."""
+        return self.machine.supports("ringbuf").works
+
     def helper(self, name: str) -> None:
         """Have a helper function of templates/helpers/ in the C text."""
         if name in _OPAQUE and "opaque" not in self.helpers:
@@ -100,6 +105,8 @@ class Program:
         key_c, key_size = self._key_layout(info, c_name)
         per_cpu = aggregates(info.value)
         kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
+        if self.is_shared(info):
+            kind = kind.replace("percpu_", "")
         entries = info.entries or self.checked.settings.max_map_keys
         if is_histogram(info.value) and not info.entries:
             entries *= HIST_ENTRIES_FACTOR  # of a series too: the intervals of some keys, not all of all
@@ -107,9 +114,15 @@ class Program:
         self.tables[c_name] = CMap(_TABLES[kind], key_c, value_c, c_name, entries, comment)
         return Map(c_name, info.name, kind, info.key, info.value, key_size, value_size, entries)  # type: ignore[arg-type]
 
+    def is_shared(self, info: MapInfo) -> bool:
+        """Whether all CPUs share one aggregation: a probe reads it, and cannot look at each CPU's (5.19)."""
+        if not info.read or info.value is None or not shareable(info.value):
+            return False
+        return not self.machine.supports("percpu_lookup").works
+
     def _declare_scalar(self, info: MapInfo, c_name: str, value_c: str, value_size: int) -> Map:
         assert info.value is not None
-        kind = "percpu_array" if aggregates(info.value) else "array"
+        kind = "percpu_array" if aggregates(info.value) and not self.is_shared(info) else "array"
         entries = buckets(info.value) if is_histogram(info.value) else 1
         self.tables[c_name] = CMap(kind, "u32", value_c, c_name, entries, f"{info.name}: {info.value}")
         return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries)  # type: ignore[arg-type]

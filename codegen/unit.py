@@ -31,7 +31,10 @@ class CFunction:
 
 @dataclass(frozen=True)
 class Unit:
-    """One C program. `helpers` names the templates in templates/helpers/ that it needs, in order."""
+    """One C program. `helpers` names the templates in templates/helpers/ that it needs, in order.
+
+    `ring` is the map that events go through: a ring buffer of so many pages, or with 0 a perf buffer a CPU.
+    """
 
     script: str
     machine: str
@@ -44,6 +47,7 @@ class Unit:
     cpus: int
     defines: tuple[tuple[str, int], ...] = ()
     path_steps: int = 64
+    reads_by_space: bool = True  # bpf_probe_read_kernel and _user, since 5.5
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ebt.asked import read_script
-from ebt.compiling import compile_request, machine_for
+from ebt.compiling import compile_for, compile_request, machine_for, resolved
 from ebt.doctor import doctor
+from ebt.explain import explanation
 from ebt.listing import list_probes
+from ebt.messages import WRONG, tell
 from ebt.options import Options, UsageError, read_options
 from ebt.profile import profile
 from ebt.request import read_request
@@ -16,6 +19,7 @@ from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
 from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
+from lang.diagnostics import ScriptError
 from lang.parser import parse_file
 from lang.source import Source
 
@@ -26,6 +30,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt list [WORD]
        ebt compile TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-o FILE]
        ebt check TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE]
+       ebt explain TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-f json]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor [--kernel PROFILE]
        ebt profile save FILE
@@ -101,6 +106,25 @@ def _check(words: list[str], sources: list[Source]) -> int:
     return 0
 
 
+def _explain(words: list[str], sources: list[Source]) -> int:
+    """Print what each probe comes to on a kernel; 1 where the script cannot run there."""
+    options, request = read_request(words, sources)
+    if options.help:
+        return about(options)
+    machine = machine_for(options, loads=False)
+    if os.geteuid() != 0 and not options.kernel:
+        tell("ebt: without root nothing can be tried here: every mechanism is taken to work")
+    found = resolved(request, machine, options)
+    try:
+        compiled = compile_for(request, machine, options)
+    except ScriptError as wrong:
+        print(explanation(machine, found, None, options.format), flush=True)
+        tell(str(wrong))
+        return WRONG
+    print(explanation(machine, found, compiled, options.format), flush=True)
+    return 0
+
+
 def _format(words: list[str], sources: list[Source]) -> int:
     """Print a script in its canonical form."""
     options = read_options(words)
@@ -138,6 +162,7 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "check": _check,
     "fmt": _format,
     "doctor": _doctor,
+    "explain": _explain,
     "list": _list,
     "profile": _profile,
 }

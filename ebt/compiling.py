@@ -11,6 +11,7 @@ from typing import Any, cast
 from codegen.pipeline import Compiled, compile_script
 from ebt import kept
 from ebt.asked import About, Asked
+from ebt.explain import way_of
 from ebt.kept import Ready
 from ebt.machines import choose_machine
 from ebt.messages import tell
@@ -21,11 +22,15 @@ from ebt.show import show_stage
 from ebt.tools import tool_of
 from kernel.mounts import private_tracefs
 from kernel.resolve import resolve
+from lang.ast import Script
+from lang.check import resolutions
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.machine import Machine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
+from lang.parser import parse
 from lang.probes import BY_NAME
 from lang.records import dataclass
+from lang.resolution import Resolution
 from lang.source import Source
 from runtime.bpf import Compiler
 from runtime.fitting import compile_fitting
@@ -54,7 +59,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     _refuse(options)
     private_tracefs()
     machine = Noting(choose_machine(options, loads=True, privileged=True))
-    compiled = _compile(request, machine.as_machine, options)
+    compiled = compile_for(request, machine.as_machine, options)
     shown = _shown(compiled, request, options)
     _warn(shown, options)
     if options.stage:
@@ -63,7 +68,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     _require_probes(compiled, request)
     front = time.monotonic()
     compiled, code = compile_fitting(
-        compiled, partial(_compile, request, machine.as_machine, options), compiler, request.source.name
+        compiled, partial(compile_for, request, machine.as_machine, options), compiler, request.source.name
     )
     if options.verbose:
         _tell_times(compiled, started, front)
@@ -90,14 +95,23 @@ def _refuse(options: Options) -> None:
 
 def compile_request(request: Request, options: Options) -> Compiled:
     """Compile without running: for this kernel, or the one that the options name."""
-    compiled = _compile(request, machine_for(options, loads=False), options)
+    compiled = compile_for(request, machine_for(options, loads=False), options)
     _warn(_shown(compiled, request, options), options)
     return compiled
 
 
-def _compile(
+def resolved(request: Request, machine: Machine, options: Options) -> tuple[Resolution, ...]:
+    """What each attach point of the script comes to on a machine. Raises ScriptError as for compiling."""
+    script = request.input if isinstance(request.input, Script) else parse(request.input)
+    return resolutions(
+        script, machine, request.parameters, dict(os.environ), options.pid, request.options
+    )
+
+
+def compile_for(
     request: Request, machine: Machine, options: Options, environment: Mapping[str, str] | None = None
 ) -> Compiled:
+    """Compile for a machine; `environment` comes before the process's own."""
     return compile_script(
         request.input,
         machine,
@@ -137,7 +151,7 @@ def _require_probes(compiled: Compiled, request: Request) -> None:
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:
     for program in compiled.plan.programs:
         for point in program.attach[:50]:
-            tell(f"attaching {point.label}" + (" (its entry)" if program.hidden else ""))
+            tell(f"attaching {point.label} by {way_of(program, point)}")
     now = time.monotonic()
     tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
 
@@ -153,8 +167,8 @@ def machine_for(options: Options, *, loads: bool) -> Machine:
 # What does not change while this boot lasts and its modules stay, which the cache's key names.
 _OF_THIS_BOOT = {
     "arch", "constant", "cpus", "enum", "enum_values", "fields", "function", "functions", "knows_symbols",
-    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "title",
-    "tracepoint", "tracepoints", "typedef",
+    "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "syscall_arguments",
+    "syscall_prefix", "title", "tracepoint", "tracepoints", "typedef", "unloaded_module",
 }  # fmt: skip
 
 

@@ -25,13 +25,16 @@ _MEANS = {
     "ringbuf": ("events by ring buffer", "perf buffers, one a CPU"),
     "boot_clock": ("nsecs that count time asleep", "the monotonic clock, which does not"),
     "probe_read_kernel": ("reads of kernel memory", "bpf_probe_read, for kernel and user alike"),
-    "percpu_lookup": ("per-CPU sums read in a probe", ""),
+    "percpu_lookup": ("per-CPU sums read in a probe", "one sum that all CPUs share; not min() and max()"),
     "for_each_map_elem": ("loops over maps in a probe", ""),
-    "bpf_loop": ("long loops", "loops that are unrolled"),
+    "bpf_loop": ("long loops", "loops of up to 1024 rounds"),
     "kprobe_multi": ("many functions attached at once", "one after the other"),
     "big_keys": ("map keys of more than 512 bytes", ""),
     "btf": ("types of kernel structs", ""),
     "test_run": ("begin and end probes by test run", "uprobes on ebt itself"),
+    "tai_clock": ("nsecs(tai)", "the boot clock, and the offset when ebt started"),
+    "perf_link": ("programs detached by their link", "by closing the event, which takes longer"),
+    "map_batch": ("maps read in batches", "entry by entry"),
 }
 _NEEDED = ("tracepoint", "perf_event")
 

@@ -23,6 +23,8 @@ class Imports:
 
     def __call__(self, node: ast.Import) -> Source | None:
         """The file's text; None for one that was read before. Raises ScriptError at the import."""
+        if "\0" in node.path:
+            raise _error(node, "cannot import a file whose name holds a NUL")
         path = self._path(node)
         real = os.path.realpath(path)
         if real in self._seen:

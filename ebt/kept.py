@@ -99,7 +99,7 @@ def stamp(path: str) -> tuple[int, ...]:
     """What changes when a file is written, replaced or given away; empty if it is not there."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL in it
         return ()
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ebt.messages import WRONG, tell
 from lang.expand import HARDWARE_EVENTS, SOFTWARE_EVENTS
-from lang.expand_syscall import ENTER, syscall_fields
+from lang.expand_syscall import ENTER, syscall_fields, syscall_names
 from lang.machine import Machine, Operand
 from lang.probes import BY_NAME, KINDS
 from lang.types import Int, Void
@@ -94,7 +94,7 @@ def _matches(machine: Machine, kind: str, parts: list[str]) -> Iterator[tuple[st
         for name in machine.raw_tracepoints(last):
             yield f"rawtracepoint:{name}", _Arguments(machine, kind, (name,))
     elif kind in ("kprobe", "kretprobe", "fentry", "fexit"):
-        if machine.supports("kprobe" if kind.startswith("k") else "fentry").works:
+        if machine.supports("kprobe").works or machine.supports("fentry").works:
             for module, name in machine.functions(last, first):
                 label = f"{kind}:{module}:{name}" if kind.startswith("f") else f"{kind}:{name}"
                 yield label, _Arguments(machine, kind, (module, name))
@@ -105,8 +105,7 @@ def _matches(machine: Machine, kind: str, parts: list[str]) -> Iterator[tuple[st
     elif kind == "usdt":
         yield from _static_probes(machine, parts)
     elif kind in ("syscall", "sysret"):
-        for _, name in machine.tracepoints("syscalls", ENTER + last.removeprefix(ENTER)):
-            name = name.removeprefix(ENTER)
+        for name in syscall_names(machine, last.removeprefix(ENTER)):
             yield f"{kind}:{name}", _Arguments(machine, kind, (name,))
     elif kind in ("software", "hardware"):
         if kind == "software" or machine.supports("hardware").works:

@@ -8,12 +8,13 @@ from typing import Any
 from ebt.options import Options, UsageError
 from kernel.live import LiveMachine
 from kernel.recorded import RecordedMachine
+from lang.diagnostics import nearest
 from lang.machine import Machine, Support
 
 FEATURES = (
     "tracepoint", "raw_tracepoint", "kprobe", "fentry", "uprobe", "perf_event", "hardware", "ringbuf",
     "boot_clock", "probe_read_kernel", "percpu_lookup", "for_each_map_elem", "bpf_loop", "kprobe_multi",
-    "big_keys", "btf", "test_run",
+    "big_keys", "btf", "test_run", "tai_clock", "perf_link", "map_batch",
 )  # fmt: skip
 
 
@@ -58,5 +59,7 @@ def choose_machine(options: Options, *, loads: bool, privileged: bool) -> Machin
             machine = CompileOnly(machine)
     unknown = [name for name in options.without if name not in FEATURES]
     if unknown:
-        raise UsageError(f"--no-feature: unknown feature '{unknown[0]}'; there are: {' '.join(FEATURES)}")
+        hints = "".join(f"; {hint}" for hint in nearest(unknown[0], FEATURES))
+        known = " ".join(FEATURES)
+        raise UsageError(f"--no-feature: unknown feature '{unknown[0]}'{hints}; there are: {known}")
     return WithoutFeatures(machine, options.without) if options.without else machine

@@ -16,6 +16,7 @@ from ebt.options import Options, UsageError
 from kernel.ksyms import kernel_symbol
 from kernel.mounts import private_tracefs
 from lang.source import Source
+from runtime.attaching import attach_script
 from runtime.jsonl import JsonWriter
 from runtime.load import Loaded, LoadError, load
 from runtime.session import run as run_session
@@ -132,8 +133,7 @@ def _open_output(options: Options) -> int:
 
 
 def _dry_run(loaded: Loaded, plan: Plan, writer: Writer) -> int:
-    loaded.attach_all()
-    writer.attached(plan.points)
+    writer.attached(attach_script(loaded, plan, writer))
     writer.flush()
     return 0
 

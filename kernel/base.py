@@ -11,9 +11,13 @@ from kernel import binaries, elf, usdt
 from kernel.functions import FunctionNames
 from kernel.match import is_pattern, matcher, matching
 from kernel.typetable import TypeTable
-from lang.machine import Field, Function, Parameter, UserFunction, UserProbe
+from lang.machine import Field, Function, Parameter, Tracepoint, UserFunction, UserProbe
 from lang.types import Enum, Struct, Type
 
+# arch/*/include/asm/syscall_wrapper.h; the last is without wrappers
+_PREFIXES = (
+    "__x64_sys_", "__arm64_sys_", "__s390x_sys_", "__riscv_sys_", "__powerpc_sys_", "__se_sys_", "sys_",
+)  # fmt: skip
 _Self = TypeVar("_Self", bound="KernelMachine")
 _Asked = ParamSpec("_Asked")
 _Answer = TypeVar("_Answer")
@@ -69,6 +73,20 @@ class KernelMachine(ABC):
     def raw_tracepoint(self, name: str) -> tuple[Parameter, ...] | None:
         """The arguments of a raw tracepoint by BTF, or None if it does not exist."""
         return self.types.raw_tracepoint(name)
+
+    @abstractmethod
+    def tracepoint(self, category: str, name: str) -> Tracepoint | None:
+        """A tracepoint's record."""
+
+    def syscall_arguments(self, name: str) -> tuple[Field, ...] | None:
+        """A system call's arguments, as its entry's tracepoint has them."""
+        event = self.tracepoint("syscalls", f"sys_enter_{name}")
+        return event.fields if event is not None else None
+
+    @cached_property
+    def syscall_prefix(self) -> str:
+        """The beginning that the function for bpf(2) has: the system call that we ourselves use."""
+        return next((item for item in _PREFIXES if self.functions(f"{item}bpf", "vmlinux")), "")
 
     @kept
     def functions(self, name: str, module: str = "") -> tuple[tuple[str, str], ...]:

@@ -34,6 +34,7 @@ ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_PERF_EVENT, ATTACH_KPROBE_MULTI
 
 F_NO_PREALLOC = 1
 TEST_RUN_ON_CPU = 1
+MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 
 _FIRST_LOG, _LAST_LOG = 1 << 20, 1 << 26
 _BATCH_BYTES = 2 << 20
@@ -150,15 +151,20 @@ def map_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> En
 
     An entry that is there from start to end is in the answer, whatever others come and go meanwhile.
     """
-    entries = _read_batches(fd, key_size, value_size, max_entries)
+    entries = read_batches(fd, key_size, value_size, max_entries)
     if entries is not None:
         return entries
+    return single_entries(fd, key_size, value_size, max_entries)
+
+
+def single_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries:
+    """The same, with one call or two for each entry."""
     if map_info(fd)[0] in _ARRAYS:
         return _read_array(fd, value_size, max_entries)
     return _read_one_by_one(fd, key_size, value_size, max_entries)
 
 
-def _read_batches(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries | None:
+def read_batches(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries | None:
     """The entries by BPF_MAP_LOOKUP_BATCH, or None where this kernel has none for this map type.
 
     A hash is walked bucket by bucket under the bucket's lock, so no key is met twice. The position is
@@ -358,6 +364,16 @@ def link_create(prog_fd: int, target_fd: int, attach_type: int, flags: int = 0, 
     """A BPF link; `tail` is the part of the attributes that the attach type defines."""
     head = struct.pack("=4I", prog_fd, target_fd, attach_type, flags)
     return _fd(_bpf(_LINK_CREATE, pack("48s", head + tail)), "creating a link")
+
+
+def kprobe_multi_link(prog_fd: int, names: Sequence[str], flags: int = 0) -> int:
+    """One link to many kernel functions (0dcac2725406, in v5.18); the kernel takes all of them or none."""
+    texts = [ctypes.create_string_buffer(name.encode()) for name in names]
+    symbols = (ctypes.c_uint64 * len(texts))(*(ctypes.addressof(text) for text in texts))
+    tail = struct.pack("=IIQQQ", flags, len(texts), ctypes.addressof(symbols), 0, 0)
+    link = link_create(prog_fd, 0, ATTACH_KPROBE_MULTI, tail=tail)
+    del texts  # the kernel has read them
+    return link
 
 
 def iter_create(link_fd: int) -> int:

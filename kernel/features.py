@@ -19,7 +19,14 @@ from pathlib import Path
 from kernel import bpfcall
 from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
-from kernel.perfcall import PERF_HARDWARE, PERF_SOFTWARE, PERF_TRACEPOINT, perf_attach, perf_event_open
+from kernel.perfcall import (
+    PERF_HARDWARE,
+    PERF_SOFTWARE,
+    PERF_TRACEPOINT,
+    perf_attach,
+    perf_event_open,
+    perf_link,
+)
 from kernel.privilege import capabilities, not_permitted
 from kernel.tracefs import find_tracefs
 from lang import cachefile
@@ -188,11 +195,7 @@ def _uprobe(_: object) -> None:
 
 def _kprobe_multi(_: object) -> None:
     def attach(name: str) -> None:
-        symbol = ctypes.create_string_buffer(name.encode())
-        symbols = (ctypes.c_uint64 * 1)(ctypes.addressof(symbol))
-        tail = struct.pack("=IIQQQ", 0, 1, ctypes.addressof(symbols), 0, 0)
-        kind = bpfcall.ATTACH_KPROBE_MULTI
-        os.close(bpfcall.link_create(program.number, 0, kind, tail=tail))
+        os.close(bpfcall.kprobe_multi_link(program.number, [name]))
 
     try:
         with _program("kprobe", attach_type=bpfcall.ATTACH_KPROBE_MULTI) as program:
@@ -221,6 +224,24 @@ def _fentry(function_id: Callable[[str], int | None]) -> None:
 def _perf_event(_: object) -> None:
     with _program("perf_event") as program:
         _attach_event(program, perf_event_open(PERF_SOFTWARE, 0, frequency=1, cpu=_cpu()))
+
+
+def _perf_link(_: object) -> None:
+    with _program("perf_event") as program:
+        event = perf_event_open(PERF_SOFTWARE, 0, frequency=1, cpu=_cpu())
+        with closing(_Fd(event)):
+            try:
+                os.close(perf_link(event, program.number))
+            except BpfError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                raise _Refused("this kernel has no BPF links to perf events (Linux 5.15)") from error
+
+
+def _map_batch(_: object) -> None:
+    with closing(_Fd(bpfcall.map_create("hash", 4, 8, 1, 0, "ebt_try"))) as made:
+        if bpfcall.read_batches(made.number, 4, 8, 1) is None:
+            raise _Refused("this kernel reads maps one entry at a time (batches: Linux 5.6)")
 
 
 def _hardware(_: object) -> None:
@@ -323,4 +344,6 @@ _TRIALS: dict[str, _Trial] = {
     "big_keys": _big_keys,
     "btf": _btf,
     "test_run": _test_run,
+    "perf_link": _perf_link,
+    "map_batch": _map_batch,
 }

@@ -49,6 +49,8 @@ class FunctionNames:
         wanted = matcher(module or "*")
         if not is_pattern(name):
             return tuple((owner, name) for owner in self._owners(name) if wanted(owner))
+        if b" " + name.partition("*")[0].encode() not in self._text:
+            return ()
         body = b"[^ ]*".join(re.escape(piece.encode()) for piece in name.split("*"))
         find = re.compile(b" (" + body + b")(?= )").findall  # the space lets it skip to where the name starts
         found = []

@@ -16,7 +16,7 @@ from kernel.bpfcall import possible_cpus
 from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
 from kernel.typetable import TypeTable
 from kernel.unseen import UnseenTracepoints
-from lang.machine import Support, Tracepoint
+from lang.machine import Field, Support, Tracepoint
 
 if TYPE_CHECKING:
     from kernel.features import LiveFeatures
@@ -109,6 +109,14 @@ class LiveMachine(KernelMachine):
             return self._unseen.tracepoint(category, name)
         text = self.tracepoint_format(category, name)
         return tracefs.parse_format(category, name, text, self.types) if text is not None else None
+
+    def syscall_arguments(self, name: str) -> tuple[Field, ...] | None:
+        """By this kernel's tracepoint, else by that of the recorded one: user programs rely on them."""
+        own = super().syscall_arguments(name)
+        if own is not None:
+            return own
+        known = self._unseen.tracepoint("syscalls", f"sys_enter_{name}")
+        return known.fields if known is not None else None
 
     def tracepoint_format(self, category: str, name: str) -> str | None:
         """The text of a tracepoint's format file."""

@@ -27,6 +27,7 @@ from lang.needs import needs_of
 from lang.options import Given, check_options, values_for, wanted
 from lang.probes import BY_NAME, KINDS, expand_attach_point, mechanism
 from lang.records import dataclass, field, replace
+from lang.resolution import Resolution
 from lang.settings import Settings, read_settings
 from lang.types import Type, size_of
 
@@ -64,17 +65,30 @@ class Result:
     warnings: tuple[Diagnostic, ...]
 
 
-def check(
+@dataclass(frozen=True)
+class _Start:
+    """What is known before any body is looked at; `script` is as the options make it."""
+
+    script: ast.Script
+    machine: Machine
+    settings: Settings
+    values: Mapping[str, Constant]
+    probes: list[ast.Probe]
+    drafts: list[_Draft]
+    resolutions: tuple[Resolution, ...]
+
+
+def _start(
     script: ast.Script,
     machine: Machine,
-    parameters: tuple[str, ...] = (),
-    environment: Mapping[str, str] | None = None,
-    pid: int = 0,
-    unsafe: bool = False,
-    options: Mapping[str, Constant] | None = None,
-) -> Result:
-    """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
-    found = Diagnostics()
+    parameters: tuple[str, ...],
+    environment: Mapping[str, str] | None,
+    pid: int,
+    unsafe: bool,
+    options: Mapping[str, Constant] | None,
+    found: Diagnostics,
+) -> _Start:
+    """Settings, options, the kernel's and the script's types, and the attach points resolved."""
     defaults = Settings() if machine.supports("big_keys").works else Settings(max_strlen=SHORT_STRINGS)
     if script.span.source.name.endswith(".bt"):
         # bpftrace until 0.23: a probe that is missing is told and left out.
@@ -94,9 +108,41 @@ def check(
     script = unroll_lists(script, values, found)
     probes = wanted(script, Given(parameters, values))
     process = pid or _process(script.options, values)
-    drafts = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
+    drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
+    return _Start(script, machine, settings, values, probes, drafts, resolutions)
+
+
+def resolutions(
+    script: ast.Script,
+    machine: Machine,
+    parameters: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    pid: int = 0,
+    options: Mapping[str, Constant] | None = None,
+) -> tuple[Resolution, ...]:
+    """What each attach point comes to on a machine, whether or not the script can run there.
+
+    Raises ScriptError for a script whose settings, options or types are wrong.
+    """
+    return _start(script, machine, parameters, environment, pid, False, options, Diagnostics()).resolutions
+
+
+def check(
+    script: ast.Script,
+    machine: Machine,
+    parameters: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    pid: int = 0,
+    unsafe: bool = False,
+    options: Mapping[str, Constant] | None = None,
+) -> Result:
+    """Check a script for a machine. Raises ScriptError with every mistake found, in source order."""
+    found = Diagnostics()
+    start = _start(script, machine, parameters, environment, pid, unsafe, options, found)
+    script, machine, settings, values = start.script, start.machine, start.settings, start.values
+    drafts = start.drafts
     found.raise_errors()
-    _require_probes(script, probes, drafts, found)
+    _require_probes(script, start.probes, drafts, found)
     declared = {option.name: option for option in script.options}
     checker = _Checker(machine, settings, parameters, found, declared, values)
     checker.declare(script.declarations)
@@ -115,7 +161,10 @@ def check(
         if not item.absent
     )
     return Result(
-        Checked(script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values),
+        Checked(
+            script, machine, bodies, checker.maps, settings, parameters, checker.sizes, pid, values,
+            start.resolutions,
+        ),
         found.warnings,
     )
 
@@ -155,7 +204,7 @@ def _expand(
     found: Diagnostics,
     pid: int,
     process: int,
-) -> list[_Draft]:
+) -> tuple[list[_Draft], tuple[Resolution, ...]]:
     expansion = Expansion(machine, given.parameters, settings, found, pid, given.options)
     expansion.process = process
     drafts = []
@@ -170,7 +219,7 @@ def _expand(
         drafts += [_Draft(probe, group) for group in groups]
         if not groups and not found.errors:
             drafts += _absent(probe)
-    return drafts
+    return drafts, tuple(expansion.resolutions)
 
 
 def _absent(probe: ast.Probe) -> list[_Draft]:

@@ -9,6 +9,7 @@ from lang.fold import Constant, fold
 from lang.machine import Field, Machine, Operand, Parameter
 from lang.options import option_constant
 from lang.records import dataclass, field
+from lang.resolution import Resolution
 from lang.settings import Settings
 from lang.source import Span
 from lang.types import Type
@@ -68,6 +69,7 @@ class MapInfo:
     key: Type | None = None
     value: Type | None = None
     written: bool = False
+    read: bool = False  # in a probe, as a value
     kind: str = ""  # of `let @m = kind(entries)`
     entries: int = 0
     key_names: tuple[str, ...] = ()  # the key's parts as first written: the columns of a table
@@ -101,6 +103,7 @@ class Checked:
     sizes: Mapping[ast.Node, int]  # what is constant: sizeof, kaddr(), AF_INET …
     pid: int  # of -p; 0 without
     options: Mapping[str, Constant] = field(default_factory=dict)
+    resolutions: tuple[Resolution, ...] = ()  # of the attach points, in the script's order
 
     def constant(self, node: ast.Expression) -> Constant | None:
         """The value of a constant expression; None for what is known at run time only."""

@@ -208,6 +208,13 @@ def is_char_array(kind: Type) -> bool:
     return isinstance(kind, Array) and isinstance(kind.of, Int) and kind.of.spelling == "char"
 
 
+def shareable(kind: Type) -> bool:
+    """Whether all CPUs can share what is aggregated, as adding is atomic on every kernel."""
+    if isinstance(kind, Record):
+        return all(shareable(item) or isinstance(item, Last) for item in kind.elements)
+    return isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "avg")
+
+
 def castable(kind: Type) -> Type:
     """What reading an aggregation in a probe gives: an integer, except for those with several numbers."""
     if isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "min", "max", "avg"):

@@ -103,7 +103,8 @@ def special(name: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         if any(part != "*" for part in expansion.parts):
             return expansion.error(f"'{name}' takes no parts")
-        if expansion.unsupported("test_run", f"'{name}'"):
+        runs = expansion.machine.supports("test_run").works or expansion.machine.supports("uprobe").works
+        if not runs and expansion.unsupported("test_run", f"'{name}'"):
             return []
         return [Target(name, name, expansion.point.span, name=name)]
 
@@ -163,6 +164,10 @@ def raw_tracepoint(expansion: Expansion) -> list[Target]:
     return targets
 
 
+# What glibc 2.34 has moved into libc: files of these names are there still, without functions.
+_PART_OF_LIBC = re.compile(r"/lib(pthread|dl|rt|util|anl)[.-][^/]*$")
+
+
 def user(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         parts = expansion.parts
@@ -195,6 +200,10 @@ def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list
     if offset and kind == "uretprobe":
         return expansion.error("a uretprobe takes no offset into the function")
     found = machine.user_functions(path, name)
+    if not found and _PART_OF_LIBC.search(path):
+        libc = machine.binary("libc", process)
+        if libc is not None and (moved := machine.user_functions(libc, name)):
+            path, found = libc, moved
     if not found:
         hints = (
             nearest(name, [item.name for item in machine.user_functions(path, "*")])

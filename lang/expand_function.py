@@ -13,8 +13,10 @@ from lang.calling import ARGUMENT_REGISTERS, context_words, words
 from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
+from lang.expand_syscall import WITHOUT_ARGUMENTS
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
+from lang.neighbours import nearest_tracepoints
 from lang.prototype import agreed, read_prototype
 from lang.records import dataclass
 from lang.resolution import Candidate
@@ -35,7 +37,7 @@ _DENIED = frozenset(
 
 
 _CLONE = re.compile(r"(?:\.(?:constprop|isra|part|llvm)(?:\.\d+)*)+")
-_LOST = "the compiler renamed it, and may have dropped or moved its arguments"
+LOST = "the compiler renamed it, and may have dropped or moved its arguments"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class _Found:
     module: str
     name: str
     symbol: str
+
+_Served = tuple[_Found, str, list[tuple[str, str]]]  # by which mechanism, after which others and why not
 
 
 def function(kind: str) -> Callable[[Expansion], list[Target]]:
@@ -92,11 +96,19 @@ class _Functions:
         if expansion.too_many(len(found)):
             return []
         served = [(item, *self._way(item, lacking)) for item in found]
-        self._tell(served)
+        self._tell(served, lacking)
         targets = [self._target(item, way) for item, way, _ in served if way]
         if not targets:
             return self._refused(served[0][2])
+        self._warn_of_results(targets)
         return targets
+
+    def _warn_of_results(self, targets: list[Target]) -> None:
+        """`.isra` may also have removed a result that nobody uses (GCC, -fipa-sra)."""
+        symbol = next((item.symbol for item in targets if ".isra." in item.symbol), "")
+        if self.exact and self.expansion.needs.retval and symbol != self.name and symbol:
+            message = f"'{self.name}' is {symbol} here: if nobody uses its result, it has none to read"
+            self.expansion.found.warn(self.expansion.point.span, message)
 
     # ---- Which functions
 
@@ -109,6 +121,8 @@ class _Functions:
         """
         machine = self.expansion.machine
         found = [_Found(module, name, name) for module, name in machine.functions(self.name, self.module)]
+        if not found and self.exact:
+            found = self._find_call()
         if not self.exact or self.offset:
             return found
         clones = [
@@ -119,7 +133,7 @@ class _Functions:
         whole = [item for item in clones if ".part." not in item.symbol]
         if found and (self.expansion.needs.arguments or self.expansion.needs.numbered >= 0):
             for item in whole if self.written is None else ():
-                self.expansion.tried.append(Candidate(_WAYS[self.kind][0], _place(item), _LOST))
+                self.expansion.tried.append(Candidate(_WAYS[self.kind][0], _place(item), LOST))
             whole = whole if self.written is not None else []
         found += whole
         if found or not clones:
@@ -133,6 +147,14 @@ class _Functions:
             "calls that end before it are not seen",
         )
         return clones
+
+    def _find_call(self) -> list[_Found]:
+        """What serves a system call without arguments has two names, of which only one is listed."""
+        machine, prefix = self.expansion.machine, self.expansion.machine.syscall_prefix
+        if not prefix or not self.name.startswith(prefix):
+            return []
+        other = WITHOUT_ARGUMENTS + self.name.removeprefix(prefix)
+        return [_Found(module, self.name, other) for module, _ in machine.functions(other, self.module)]
 
     # ---- By which mechanism
 
@@ -164,19 +186,23 @@ class _Functions:
         if way not in _TRAMPOLINES:
             return ""
         if item.symbol != item.name:
-            return "a trampoline cannot be attached to what the compiler renamed"
+            return f"it is {item.symbol} here, and a trampoline needs a function of this name"
         if not self.typed and (reason := self._wants_registers(item)):
             return reason
         known = self.expansion.machine.function(item.name, item.module)
         return trampoline_refusal(known, item.symbol, self.expansion.machine.arch)
 
     def _wants_arguments(self, item: _Found) -> str:
-        """Why another alternative is better than this one, for a body that uses `args`."""
-        if not self.expansion.choosing or not self.expansion.needs.arguments or not self.exact:
+        """Why this function cannot serve a body that uses the arguments."""
+        needs = self.expansion.needs
+        if needs.numbered >= 0 and item.symbol != item.name and self.written is None:
+            return LOST
+        # The checker tells of `args` at its place, unless another alternative may have them.
+        if not self.expansion.choosing or not needs.arguments or not self.exact:
             return ""
         if self._prototype(item) is not None:
             return ""
-        return _LOST if item.symbol != item.name else "its arguments are not known by name"
+        return LOST if item.symbol != item.name else "its arguments are not known by name"
 
     def _wants_registers(self, item: _Found) -> str:
         """Why a trampoline cannot serve the body of a kprobe or kretprobe."""
@@ -208,7 +234,7 @@ class _Functions:
 
     # ---- What is told of it
 
-    def _tell(self, served: list[tuple[_Found, str, list[tuple[str, str]]]]) -> None:
+    def _tell(self, served: list[_Served], lacking: dict[str, str]) -> None:
         tried = self.expansion.tried
         if self.exact:
             for item, way, refused in served:
@@ -216,8 +242,9 @@ class _Functions:
                 tried += [Candidate(refusing, place, reason) for refusing, reason in refused]
                 if way:
                     tried.append(Candidate(way, place, arguments=self._source(item, way)))
-                    later = _WAYS[self.kind][_WAYS[self.kind].index(way) + 1 :]
-                    tried += [Candidate(other, place, f"not needed: {way} serves") for other in later]
+                    for other in _WAYS[self.kind][_WAYS[self.kind].index(way) + 1 :]:
+                        reason = lacking[other] or self._refusal(item, other)
+                        tried.append(Candidate(other, place, reason or f"not needed: {way} serves"))
             return
         groups: dict[tuple[str, str], int] = {}
         for _, way, refused in served:
@@ -240,8 +267,8 @@ class _Functions:
     def _none_works(self, lacking: dict[str, str]) -> list[Target]:
         for way, reason in lacking.items():
             self.expansion.tried.append(Candidate(way, self.name, reason))
-        reasons = "; ".join(dict.fromkeys(lacking.values()))
-        hints = nearest_tracepoints(self.expansion.machine, self.name)
+        reasons = "; ".join(sorted(set(lacking.values())))
+        hints = nearest_tracepoints(self.expansion.machine, self.name, self.at_return)
         what = f"'{self.kind}:{':'.join(self.expansion.parts)}'"
         return self.expansion.missing(f"{what} cannot be attached on this kernel: {reasons}", *hints)
 
@@ -255,8 +282,15 @@ class _Functions:
         return self.expansion.missing(f"no traceable function matches '{name}'", *hints)
 
     def _refused(self, refused: list[tuple[str, str]]) -> list[Target]:
+        if {reason for _, reason in refused} == {LOST}:
+            symbol = self._find()[0].symbol
+            message = f"'{self.name}' is {symbol} here: {LOST}"
+            written = f"{self.kind}:{self.name}(TYPE NAME, …)"
+            hint = f"where you know them, write its prototype: {written}, or name it: {self.kind}:{symbol}"
+            return self.expansion.missing(message, hint)
         reasons = "; ".join(f"{way}: {reason}" for way, reason in refused)
-        return self.expansion.missing(f"'{self.kind}:{self.name}' cannot be attached: {reasons}")
+        what = f"'{self.kind}:{':'.join(self.expansion.parts)}'"
+        return self.expansion.missing(f"{what} cannot be attached: {reasons}")
 
 
 def trampoline_refusal(prototype: Function | None, symbol: str, arch: str) -> str:
@@ -297,20 +331,6 @@ def _name_and_offset(expansion: Expansion, kind: str) -> tuple[str, int]:
     except ValueError as wrong:
         expansion.error(str(wrong))
         return name, 0
-
-
-def nearest_tracepoints(machine: Machine, function: str) -> tuple[str, ...]:
-    """A kernel without kprobes: the tracepoints whose names share the function's words."""
-    words = [
-        word for word in re.split(r"[_*.]+", function) if len(word) > 2 and word not in ("sys", "vfs", "x64")
-    ]
-    if not words:
-        return ()
-    everything = machine.tracepoints("*", f"*{words[-1]}*")
-    ranked = sorted(everything, key=lambda item: (item[1] != f"sys_enter_{words[-1]}", len(item[1]), item))[
-        :3
-    ]
-    return ("try " + " or ".join(f"tracepoint:{c}:{n}" for c, n in ranked),) if ranked else ()
 
 
 def _same_start(machine: Machine, name: str) -> list[str]:

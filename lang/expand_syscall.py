@@ -1,4 +1,8 @@
-"""`syscall:NAME` and `sysret:NAME` → Targets: system calls by the names of their tracepoints."""
+"""`syscall:NAME` and `sysret:NAME` → Targets: by the tracepoints of system calls, else by what serves them.
+
+Each architecture has a function for each system call that is called with all registers of the caller
+(`__x64_sys_NAME`; ARCH_HAS_SYSCALL_WRAPPER). Calls without arguments are another name of `__do_sys_NAME`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,13 @@ from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
 from lang.machine import Field, Machine
+from lang.registers import SYSCALL_REGISTERS
+from lang.resolution import Candidate
+from lang.syscalls import syscall_names as syscall_table
 
 ENTER, EXIT = "sys_enter_", "sys_exit_"
+_PLAIN = "sys_"  # a kernel without wrappers: the function has the call's own arguments
+WITHOUT_ARGUMENTS = "__do_sys_"
 
 
 def syscall(kind: str) -> Callable[[Expansion], list[Target]]:
@@ -18,34 +27,102 @@ def syscall(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         if len(expansion.parts) != 1 or not expansion.parts[0]:
             return expansion.malformed(kind)
-        name, machine = expansion.parts[0].removeprefix(ENTER).removeprefix(EXIT), expansion.machine
-        if expansion.unsupported("tracepoint", "tracepoints, which system calls are observed through,"):
-            return []
-        found = [item.removeprefix(ENTER) for _, item in machine.tracepoints("syscalls", ENTER + name)]
-        if not found:
-            return _missing(expansion, name)
-        exact = "*" not in name
-        return [
-            Target(
-                kind, f"{kind}:{item}", expansion.point.span, "syscalls", item,
-                fields=syscall_fields(machine, item) if exact else None,
-            )
-            for item in found
-        ]  # fmt: skip
+        return _Calls(expansion, kind).expand()
 
     return expand
 
 
+def syscall_names(machine: Machine, name: str) -> list[str]:
+    """The system calls that a `*` pattern matches and this kernel can observe, sorted."""
+    found = [item.removeprefix(ENTER) for _, item in machine.tracepoints("syscalls", ENTER + name)]
+    return found if found and machine.supports("tracepoint").works else [*wrappers(machine, name)]
+
+
+def wrappers(machine: Machine, name: str) -> dict[str, str]:
+    """The system calls that a `*` pattern matches → the functions that serve them."""
+    prefix = machine.syscall_prefix
+    if not prefix:
+        return {}
+    found = {}
+    for _, item in machine.functions(WITHOUT_ARGUMENTS + name, "vmlinux"):
+        plain = item.removeprefix(WITHOUT_ARGUMENTS)
+        if plain in syscall_table(machine.arch):  # there are functions of other ABIs, such as ia32_
+            found[plain] = item
+    for _, item in machine.functions(prefix + name, "vmlinux"):
+        found[item.removeprefix(prefix)] = item
+    return dict(sorted(found.items()))
+
+
+class _Calls:
+    """One attach point while it is resolved."""
+
+    def __init__(self, expansion: Expansion, kind: str) -> None:
+        self.expansion, self.kind, self.machine = expansion, kind, expansion.machine
+        self.name = expansion.parts[0].removeprefix(ENTER).removeprefix(EXIT)
+        self.way = "kprobe" if kind == "syscall" else "kretprobe"
+
+    def expand(self) -> list[Target]:
+        points = [item for _, item in self.machine.tracepoints("syscalls", ENTER + self.name)]
+        support = self.machine.supports("tracepoint")
+        refused = "" if support.works else support.reason
+        if not refused and not points and not self.machine.tracepoints("syscalls", ENTER + "*"):
+            refused = "this kernel has no tracepoints for system calls (CONFIG_FTRACE_SYSCALLS is off)"
+        elif not refused and not points:
+            return self._unknown()
+        if not refused:
+            self._tell("tracepoint", points, "")
+            self.expansion.tried.append(self._unused())
+            return [self._target(item.removeprefix(ENTER)) for item in points]
+        self._tell("tracepoint", points or [ENTER + self.name], refused)
+        return self._by_wrapper(refused)
+
+    def _by_wrapper(self, refused: str) -> list[Target]:
+        support = self.machine.supports("kprobe")
+        reason = "" if support.works else support.reason
+        found = wrappers(self.machine, self.name)
+        if not reason and not found:
+            return self._unknown()
+        if not reason and self.expansion.needs.arguments and self.machine.arch not in SYSCALL_REGISTERS:
+            reason = f"ebt does not know where {self.machine.arch} keeps the arguments of a system call"
+        self._tell(self.way, list(found.values()) or [f"*sys_{self.name}"], reason)
+        if reason:
+            what = f"'{self.kind}:{self.name}' cannot be attached on this kernel"
+            return self.expansion.missing(f"{what}: {refused}; {reason}")
+        return [self._target(item, symbol) for item, symbol in found.items()]
+
+    def _target(self, name: str, symbol: str = "") -> Target:
+        exact = "*" not in self.name
+        return Target(
+            self.kind, f"{self.kind}:{name}", self.expansion.point.span, "syscalls", name,
+            fields=syscall_fields(self.machine, name) if exact else None,
+            mechanism=self.way if symbol else "tracepoint", symbol=symbol,
+        )  # fmt: skip
+
+    # ---- What is told of it
+
+    def _tell(self, way: str, places: list[str], reason: str) -> None:
+        place = places[0] if len(places) == 1 else f"{len(places)} system calls"
+        source = ""
+        if not reason and way == "tracepoint":
+            source = "from the tracepoint's record"
+            source += ", kept since the call's entry" if self.kind == "sysret" else ""
+        elif not reason:
+            source = "from the caller's registers, in the order of the call's arguments"
+        if way == "tracepoint" and self.kind == "sysret":
+            place = place.replace(ENTER, EXIT)
+        self.expansion.tried.append(Candidate(way, place, reason, source))
+
+    def _unused(self) -> Candidate:
+        place = f"{self.machine.syscall_prefix or '*sys_'}{self.name}"
+        return Candidate(self.way, place, "not needed: tracepoint serves")
+
+    def _unknown(self) -> list[Target]:
+        what = "system call matches" if "*" in self.name else "system call is called"
+        hints = nearest(self.name, syscall_names(self.machine, "*"))
+        return self.expansion.missing(f"no {what} '{self.name}' here", *hints)
+
+
 def syscall_fields(machine: Machine, name: str) -> tuple[Field, ...] | None:
-    """The arguments of a system call as its entry's tracepoint has them."""
-    event = machine.tracepoint("syscalls", ENTER + name)
-    return None if event is None else tuple(item for item in event.fields if item.name != "__syscall_nr")
-
-
-def _missing(expansion: Expansion, name: str) -> list[Target]:
-    known = [item.removeprefix(ENTER) for _, item in expansion.machine.tracepoints("syscalls", ENTER + "*")]
-    if not known:
-        message = "this kernel has no tracepoints for system calls (CONFIG_FTRACE_SYSCALLS is off)"
-        return expansion.missing(message, f"try kprobe:*sys_{name}, the function that serves the call")
-    what = "system call matches" if "*" in name else "system call is called"
-    return expansion.missing(f"no {what} '{name}' here", *nearest(name, known))
+    """The arguments of a system call by name, in their order."""
+    fields = machine.syscall_arguments(name)
+    return None if fields is None else tuple(item for item in fields if item.name != "__syscall_nr")

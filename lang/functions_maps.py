@@ -31,7 +31,9 @@ def _whole_map(typing: Typing, call: ast.Call) -> Type | None:
 def _delete(typing: Typing, call: ast.Call) -> Type | None:
     first, *keys = call.arguments
     if isinstance(first, ast.MapEntry) and not keys:
-        typing.type(first)
+        entry_of = typing.map(first.map)
+        if entry_of is not None:
+            typing.key(first, entry_of, first.keys)
         return BOOL
     info = typing.map(first)
     if info is None:

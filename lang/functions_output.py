@@ -201,7 +201,7 @@ OUTPUT = (
         1,
         _exists,
         'exists("kind:name")',
-        "whether this kernel has a probe or a field",
+        "whether such a probe can be attached here, by any mechanism, or a struct has the field",
         value=lambda typing, call: typing.exists(call),
     ),
 )

@@ -10,11 +10,11 @@ from lang import ast
 from lang.builtins import BUILTINS, find_builtin, refusal
 from lang.checked import MapInfo, VariableInfo
 from lang.constants import well_known
-from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote
+from lang.convert import aggregates, as_int, castable, is_flexible, literal_type, promote, shareable
 from lang.functions import FUNCTIONS, REFUSED
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
-from lang.types import BOOL, INT64, UINT64, Enum, Int, Record, Tuple, Type
+from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple, Type
 
 MAX_CONSTANTS = 500
 _PREFIX = "__builtin_"  # before bpftrace's own names of builtins
@@ -151,7 +151,21 @@ class Inference(Operators):
             known = [name for name in self.maps if name != node.name]
             self.error(node, f"undefined map: {node.name}", *self.near(node.name, known))
             return None
+        self.read_over_cpus(node, info)
         return castable(info.value) if info.value is not None else None
+
+    def read_over_cpus(self, node: ast.Node, info: MapInfo) -> None:
+        """An aggregation that is read: its parts of all CPUs are needed, or one that all CPUs share."""
+        if info.value is None or not aggregates(info.value):
+            return
+        info.read = True
+        support = self.machine.supports("percpu_lookup")
+        if not support.works and not shareable(info.value):
+            kind = "record with min() or max()"
+            if isinstance(info.value, Aggregate):
+                kind = f"{info.value.kind}()"
+            reason = f"its parts of each CPU cannot be looked up there: {support.reason}"
+            self.error(node, f"a {kind} cannot be read in a probe on this kernel", reason, "print() shows it")
 
     # ---- Tuples, steps, calls
 

@@ -9,6 +9,7 @@ from lang import ast
 from lang.calling import REGISTER_ARGUMENTS, places
 from lang.convert import as_int, is_char_array, settle, value_type
 from lang.diagnostics import listed
+from lang.expand_function import LOST
 from lang.infer_base import InferenceBase
 from lang.machine import Field
 from lang.options import option_type
@@ -99,7 +100,7 @@ class Access(InferenceBase):
         found = self.argument(node.name)
         target = self.scene.target
         if found is None:
-            if target.symbol and target.parameters is None:
+            if target.fields is None and target.symbol and target.parameters is None:
                 self._refuse_unknown(node)
                 return None
             message = f"'{target.label}' has no argument named '{node.name}'"
@@ -117,10 +118,7 @@ class Access(InferenceBase):
         target = self.scene.target
         written = f"{target.kind}:{target.name}(TYPE NAME, …)"
         if target.symbol != target.name:
-            message = (
-                f"'{target.name}' is {target.symbol} here: "
-                "the compiler renamed it, and may have dropped or moved its arguments"
-            )
+            message = f"'{target.name}' is {target.symbol} here: {LOST}"
             self.error(node.name_span, message, f"where you know them, write its prototype: {written}")
             return
         message = f"the arguments of '{target.name}' are not known by name: its prototype is not in BTF"

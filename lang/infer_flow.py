@@ -172,12 +172,20 @@ class Flow(Inference):
         assert info is not None
         if info.keyed is False:
             self.error(node.map, f"{info.name} has no keys to go through", "a scalar map is read by its name")
+        self._need_map_walk(node)
+        self.read_over_cpus(node.map, info)
         value = castable(info.value) if info.value is not None else None
         if isinstance(value, Aggregate):
             self.error(node.map, f"the values of a {value.kind}() map cannot be read in a probe")
             value = INT64
         kind = Tuple((info.key, value)) if info.key is not None and value is not None else None
         self._loop(node, node.variable, kind, node.body)
+
+    def _need_map_walk(self, node: ast.ForMap) -> None:
+        support = self.machine.supports("for_each_map_elem")
+        if not support.works:
+            message = "a probe cannot go through a map on this kernel: it lacks bpf_for_each_map_elem"
+            self.error(node, message, support.reason, f"print({node.map.name}) shows all entries")
 
     def _loop(self, node: ast.Node, variable: ast.Variable, kind: Type | None, body: ast.Block) -> None:
         if self.lookup(variable.name) is not None:

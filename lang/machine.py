@@ -133,12 +133,20 @@ class Machine(Protocol):
 
     def supports(self, feature: str) -> Support:
         """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock tai_clock
-        probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run."""
+        probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi big_keys btf test_run
+        perf_link map_batch."""
 
     def tracepoints(self, category: str, name: str) -> tuple[tuple[str, str], ...]:
         """(category, name) of the tracepoints that two `*` patterns match, sorted."""
 
     def tracepoint(self, category: str, name: str) -> Tracepoint | None: ...
+
+    def syscall_arguments(self, name: str) -> tuple[Field, ...] | None:
+        """A system call's arguments, as its entry's tracepoint has them; None where they are not known."""
+
+    @property
+    def syscall_prefix(self) -> str:
+        """How the functions begin that serve system calls: `__x64_sys_`; empty where it is not known."""
 
     def raw_tracepoints(self, name: str) -> tuple[str, ...]:
         """Raw tracepoints that a `*` pattern matches, sorted."""

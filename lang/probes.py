@@ -61,7 +61,7 @@ def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Ta
     expansion.tried, expansion.choosing, expansion.partly = [], False, True
     targets = _expand_one(point, expansion)
     told = [item.message for item in expansion.found.found[before:] if not targets]
-    choice = _choice(point, expansion, targets, told[0] if told else "nothing matches")
+    choice = _choice(point, expansion, targets, told[-1] if told else "nothing matches")
     _record(point, expansion, [choice], 0 if targets else None)
     return targets
 
@@ -69,7 +69,7 @@ def expand_attach_point(point: ast.AttachPoint, expansion: Expansion) -> list[Ta
 def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     """Of several alternatives the first; one that stands for a part of a function only if no other does."""
     for partly in (False, True):
-        choices, waits = [], False
+        choices, waits, hints = [], False, []
         everything = (point, *point.alternatives)
         for at, item in enumerate(everything):
             trial = replace(
@@ -80,6 +80,7 @@ def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
             wrong = [found.message for found in trial.found.errors]
             choices.append(_choice(item, trial, targets, wrong[0] if wrong else "nothing matches"))
             waits |= trial.parts_wait
+            hints += [hint for found in trial.found.errors for hint in found.hints]
             if targets and not wrong:
                 for told in trial.found.warnings:
                     expansion.found.warn(told.span, told.message, *told.hints)
@@ -96,8 +97,11 @@ def _choose(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     if point.optional:
         expansion.found.warn(point.span, f"skipped: {choices[-1].reason}", lack=True)
         return []
+    near = [hint for hint in hints if hint.startswith("try ")][:1]
+    if len({choice.reason for choice in choices}) == 1:
+        return expansion.missing(f"none of these can be attached here: {choices[0].reason}", *near)
     reasons = [f"{choice.text}: {choice.reason}" for choice in choices]
-    return expansion.missing("none of these can be attached here", *reasons)
+    return expansion.missing("none of these can be attached here", *reasons, *near)
 
 
 def _text(point: ast.AttachPoint) -> str:
@@ -113,6 +117,8 @@ def _choice(point: ast.AttachPoint, expansion: Expansion, targets: list[Target],
         place = targets[0].label.partition(":")[2] if len(targets) == 1 else f"{len(targets)} probes"
         named = _text(point).partition(":")[2]
         tried = (Candidate(way, place) if targets else Candidate(way, named, reason),)
+    for head in (" on this kernel: ", ": "):  # the text of the alternative says already which one it is
+        reason = reason.removeprefix(f"'{_text(point)}' cannot be attached{head}")
     return Choice(_text(point), tried, "" if targets else reason, len(targets))
 
 

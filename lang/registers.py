@@ -15,6 +15,12 @@ REGISTERS = {
     },
 }
 
+# where a system call's arguments are, in their order: arch/*/include/asm/syscall_wrapper.h
+SYSCALL_REGISTERS = {
+    "x86_64": ("di", "si", "dx", "r10", "r8", "r9"),
+    "aarch64": tuple(f"regs[{n}]" for n in range(6)),
+}
+
 
 def register(name: str, arch: str) -> str | None:
     """The member of struct pt_regs that holds a register."""

@@ -5,22 +5,35 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from codegen.plan import Attach, ProgramKind
-from kernel.bpfcall import ATTACH_ITER, BpfError, link_create, online_cpus, raw_tracepoint_open
+from kernel.bpfcall import (
+    ATTACH_ITER,
+    MULTI_RETURN,
+    BpfError,
+    kprobe_multi_link,
+    link_create,
+    online_cpus,
+    raw_tracepoint_open,
+)
 from kernel.perfcall import (
     PERF_BREAKPOINT,
     PERF_HARDWARE,
     PERF_TRACEPOINT,
     perf_attach,
     perf_event_open,
+    perf_link,
 )
 from kernel.privilege import not_permitted
-from lang.records import dataclass
+from lang.records import dataclass, field
 
 _PMU = "/sys/bus/event_source/devices"
+# What one function of a list may be refused for: unknown by that name, ambiguous, not to be patched.
+_REFUSES_ONE = frozenset(
+    {errno.ESRCH, errno.EINVAL, errno.ENOENT, errno.EADDRNOTAVAIL, errno.EBUSY, errno.EILSEQ}
+)
 _RETURN = 1  # config bit of the kprobe and uprobe PMUs, as their format/retprobe says
 
 
@@ -37,23 +50,64 @@ class AttachError(Exception):
 
 @dataclass
 class Attached:
-    """One attach point in use; closing its descriptors detaches it."""
+    """One attach point in use, or the many of one link.
+
+    Closing `descriptors` detaches the program. The `events` have none any more then, and may be closed later:
+    for a tracepoint or a kprobe the kernel waits tens of milliseconds in each close, for one after the other.
+    """
 
     point: Attach
     descriptors: list[int]
     kind: ProgramKind = "special"
+    events: list[int] = field(default_factory=list)
 
     def close(self) -> None:
-        """Detach; a second call does nothing."""
-        while self.descriptors:
-            os.close(self.descriptors.pop())
+        """Detach and close the events too; a second call does nothing."""
+        for held in (self.descriptors, self.events):
+            while held:
+                os.close(held.pop())
 
 
 class Attacher:
-    """Attaches programs; knows where the tracing file system is."""
+    """Attaches programs; knows where the tracing file system is.
 
-    def __init__(self, tracefs: str | os.PathLike[str] | None) -> None:
+    `links` says to use a BPF link for a perf event where the kernel has it (b89fbfbb854c, in v5.15).
+    """
+
+    def __init__(self, tracefs: str | os.PathLike[str] | None, links: bool = True) -> None:
         self._tracefs = tracefs
+        self._links = links
+
+    def attach_many(
+        self, kind: ProgramKind, points: Sequence[Attach], prog_fd: int
+    ) -> tuple[list[Attached], list[Attach]]:
+        """Attach to many functions by few links; what was attached, and the points that were refused.
+
+        The kernel takes or refuses a list as a whole (ESRCH, EINVAL), so a refused one is halved.
+        """
+        done: list[Attached] = []
+        refused: list[Attach] = []
+        waiting = [list(points)]
+        flags = MULTI_RETURN if kind == "kretprobe" else 0
+        try:
+            while waiting:
+                part = waiting.pop()
+                try:
+                    link = kprobe_multi_link(prog_fd, [point.name for point in part], flags)
+                    done.append(Attached(part[0], [link]))
+                except BpfError as error:
+                    if len(part) == 1:
+                        refused += part
+                    elif error.errno in _REFUSES_ONE:
+                        middle = len(part) // 2
+                        waiting += [part[middle:], part[:middle]]
+                    else:
+                        raise AttachError(part[0], *_why(kind, part[0], error)) from error
+        except BaseException:
+            for attached in done:
+                attached.close()
+            raise
+        return done, refused
 
     def attach(self, kind: ProgramKind, point: Attach, prog_fd: int) -> Attached:
         """Attach a program of this kind to this point. Raises AttachError, with nothing left behind."""
@@ -62,8 +116,7 @@ class Attacher:
             self._open(kind, attached, prog_fd)
         except OSError as error:
             attached.close()
-            number = error.errno or errno.EIO
-            raise AttachError(point, number, _reason(kind, point, number)) from error
+            raise AttachError(point, *_why(kind, point, error)) from error
         except BaseException:
             attached.close()
             raise
@@ -75,17 +128,17 @@ class Attacher:
             case "tracepoint":
                 # The program belongs to the tracepoint, not to the event's processor: one event serves all.
                 event = perf_event_open(PERF_TRACEPOINT, self._tracepoint_id(point), cpu=online_cpus()[0])
-                _bind(attached, event, prog_fd)
+                self._bind(attached, event, prog_fd)
             case "raw_tracepoint":
                 attached.descriptors.append(raw_tracepoint_open(point.name, prog_fd))
             case "fentry" | "fexit":
                 attached.descriptors.append(raw_tracepoint_open(None, prog_fd))
             case "kprobe" | "kretprobe":
-                _bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
+                self._bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
             case "uprobe" | "uretprobe":
                 returns, counter = kind == "uretprobe", point.semaphore
-                event = _open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
-                _bind(attached, event, prog_fd)
+                event = open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
+                self._bind(attached, event, prog_fd)
             case "perf_event" if point.perf_type == PERF_BREAKPOINT:
                 _watch(attached, prog_fd)
             case "perf_event":
@@ -94,11 +147,24 @@ class Attacher:
                         point.perf_type, point.perf_config, period=point.period, frequency=point.frequency,
                         pid=pid, cpu=cpu,
                     )  # fmt: skip
-                    _bind(attached, event, prog_fd)
+                    self._bind(attached, event, prog_fd)
             case "iter":
                 attached.descriptors.append(link_create(prog_fd, 0, ATTACH_ITER))
             case "special":
                 raise AttachError(point, errno.EINVAL, "it is run, not attached")
+
+    def _bind(self, attached: Attached, event: int, prog_fd: int) -> None:
+        if self._links:
+            attached.events.append(event)
+            try:
+                attached.descriptors.append(perf_link(event, prog_fd))
+                return
+            except BpfError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+            self._links = False  # this kernel has none
+            attached.events.remove(event)
+        _bind(attached, event, prog_fd)
 
     def _tracepoint_id(self, point: Attach) -> int:
         if self._tracefs is None:
@@ -142,15 +208,18 @@ def _pmu_type(name: str) -> int:
 def _open_kprobe(at_return: bool, point: Attach) -> int:
     """A kprobe by function name; in a module also as `module:function`, which tells two of one name apart."""
     try:
-        return _open_probe("kprobe", at_return, point.name, point.offset, 0)
+        return open_probe("kprobe", at_return, point.name, point.offset, 0)
     except BpfError as error:
         if error.errno not in (errno.ENOENT, errno.EADDRNOTAVAIL) or point.module in ("", "vmlinux"):
             raise
-    return _open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
+    return open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
 
 
-def _open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
-    """`counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset."""
+def open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
+    """The event of a probe at a place in a function or a file.
+
+    `counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset.
+    """
     config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(
@@ -214,6 +283,8 @@ _REASONS: dict[int, _Worded] = {
 }
 
 
-def _reason(kind: ProgramKind, point: Attach, number: int) -> str:
+def _why(kind: ProgramKind, point: Attach, error: OSError) -> tuple[int, str]:
+    """The errno and the reason in words."""
+    number = error.errno or errno.EIO
     worded = _REASONS.get(number)
-    return worded(kind, point) if worded else os.strerror(number)
+    return number, worded(kind, point) if worded else os.strerror(number)

@@ -43,6 +43,15 @@ struct _name##_table_t { \\
 }; \\
 __attribute__((section("maps/ringbuf"))) \\
 struct _name##_table_t _name = { .max_entries = PAGE_SIZE }
+#define BPF_PERF_OUTPUT(_name) \\
+struct _name##_table_t { \\
+  int key; \\
+  u32 leaf; \\
+  int (*perf_submit)(void *, void *, u32); \\
+  u32 max_entries; \\
+}; \\
+__attribute__((section("maps/perf_output"))) \\
+struct _name##_table_t _name = { .max_entries = 0 }
 """
 
 # include/uapi/linux/bpf.h; the numbers are the kernel's interface and never change

@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import resource
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,6 +17,7 @@ from kernel.bpfcall import (
     ATTACH_FENTRY,
     ATTACH_FEXIT,
     ATTACH_ITER,
+    ATTACH_KPROBE_MULTI,
     MAP_KINDS,
     BpfError,
     btf_object,
@@ -29,7 +32,9 @@ from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
 from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
+from runtime.atwill import run_by_uprobe
 from runtime.callbacks import Linked, function_btf, link_program
+from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
 
 if TYPE_CHECKING:
@@ -42,6 +47,7 @@ _KINDS: dict[ProgramKind, str] = {
 }  # fmt: skip
 
 
+Points = list[tuple[int, Attach]]  # with their places in the program's list
 # loaded for one function of the kernel each
 _TYPED: dict[ProgramKind, int] = {"fentry": ATTACH_FENTRY, "fexit": ATTACH_FEXIT, "iter": ATTACH_ITER}
 _NONE = -1  # no descriptor: the kernel refused the program for this point
@@ -92,6 +98,7 @@ class Loaded:
         self.maps: dict[str, int] = {}
         self.programs: list[tuple[Program, list[int]]] = []  # one descriptor, or one for each attach point
         self.refused: dict[tuple[str, int], LoadError] = {}  # points that a program could not be loaded for
+        self.singles: dict[str, Callable[[], int]] = {}  # load a program of many points for one at a time
         self.attached: list[Attached] = []
 
     def __enter__(self) -> Loaded:
@@ -104,11 +111,6 @@ class Loaded:
         """The descriptor of a map by its C name."""
         return self.maps[name]
 
-    @property
-    def ring_fd(self) -> int | None:
-        """The descriptor of the ring buffer, or None where the plan has none."""
-        return next((self.maps[item.name] for item in self.plan.maps if item.kind == "ringbuf"), None)
-
     def attach_all(self, refused: Callable[[AttachError], None] | None = None, child: int = 0) -> int:
         """Attach every program to its points, in the plan's order; how many of the script's were attached.
 
@@ -116,33 +118,61 @@ class Loaded:
         refusal detaches what was attached and raises AttachError. User probes that are for no process in
         particular are for the process `child`, if there is one, as bpftrace's are with -c.
         """
-        attacher = Attacher(tracefs_place())
+        attacher = Attacher(tracefs_place(), "perf_link" not in self.plan.settings.without)
         count = 0
         without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:
             if program.kind == "special":
                 continue
             skipped, without_entry = without_entry, set()
-            for index, point in enumerate(program.attach):
-                if index in skipped:
-                    continue
+            points = [(index, point) for index, point in enumerate(program.attach) if index not in skipped]
+            shared = 0
+            if program.many:
+                left = self._attach_many(attacher, program, descriptors, points)
+                shared, points = len(points) - len(left), left
+            for index, point in points:
                 try:
-                    prog_fd = descriptors[min(index, len(descriptors) - 1)]
-                    if prog_fd == _NONE:
-                        refusal = self.refused[program.name, index]
-                        raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
                     if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
                         point = replace(point, pid=child)
-                    self.attached.append(attacher.attach(program.kind, point, prog_fd))
-                    count += not program.hidden
+                    self.attached.append(self._attach(attacher, program, descriptors, index, point))
+                    shared += 1
                 except AttachError as error:
                     if refused is None:
                         self.detach()
                         raise
                     refused(error)
-                    if program.hidden:
-                        without_entry.add(index)
+                    without_entry.add(index)
+            if program.hidden:
+                continue
+            count += shared
+            without_entry = set()
         return count
+
+    def _attach(
+        self, attacher: Attacher, program: Program, descriptors: list[int], index: int, point: Attach
+    ) -> Attached:
+        prog_fd = descriptors[-1] if program.many else descriptors[min(index, len(descriptors) - 1)]
+        if prog_fd == _NONE:
+            refusal = self.refused[program.name, index]
+            raise AttachError(point, refusal.errno, str(refusal).partition(": ")[2])
+        return attacher.attach(program.kind, point, prog_fd)
+
+    def _attach_many(
+        self, attacher: Attacher, program: Program, descriptors: list[int], points: Points
+    ) -> Points:
+        """Attach by one link what its name tells; the points that are left for one at a time.
+
+        These have a program of their own: one loaded for many points cannot be attached to one.
+        """
+        names = Counter(point.name for _, point in points)
+        told = [point for _, point in points if names[point.name] == 1]
+        done, refused = attacher.attach_many(program.kind, told, descriptors[0])
+        self.attached += done
+        attached = {point.name for point in told} - {point.name for point in refused}
+        left = [(index, point) for index, point in points if point.name not in attached]
+        if left and len(descriptors) == 1:
+            descriptors.append(self.singles[program.name]())
+        return left
 
     def run_special(self, name: Literal["begin", "end", "self"]) -> int:
         """Run the `begin`, `end` or `self` programs in this process, in the plan's order; how many."""
@@ -150,7 +180,8 @@ class Loaded:
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:
                 try:
-                    prog_test_run(descriptors[0])
+                    run = run_by_uprobe if "test_run" in self.plan.settings.without else prog_test_run
+                    run(descriptors[0])
                 except BpfError as error:
                     what = "this kernel cannot run a program at will (BPF_PROG_TEST_RUN, Linux 5.10)"
                     raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error
@@ -173,9 +204,8 @@ class Loaded:
         return bool(found)
 
     def detach(self) -> None:
-        """Take the programs off their points, last one first; a second call does nothing."""
-        while self.attached:
-            self.attached.pop().close()
+        """Take the programs off their points; a second call does nothing."""
+        detach_all(self.attached)
 
     def close(self) -> None:
         """Detach, then give programs and maps back to the kernel; a second call does nothing."""
@@ -244,19 +274,25 @@ def _load_program(
             try:
                 descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
             except LoadError as error:
-                if not _may_be_missing(program, plan, error):
+                if not _may_be_missing(program, point, plan, error):
                     raise
                 loaded.refused[program.name, index] = error
                 descriptors.append(_NONE)
     except BaseException:
         _close(descriptors)
         raise
+    if program.many:
+        single = replace(program, many=False)
+        loaded.singles[program.name] = partial(
+            _load_code, single, code, linked, points[0], plan, obj, machine, c_text
+        )
     return program, descriptors
 
 
-def _may_be_missing(program: Program, plan: Plan, error: LoadError) -> bool:
+def _may_be_missing(program: Program, point: Attach, plan: Plan, error: LoadError) -> bool:
     """Whether the function, not the program, is what the kernel refuses, and the script bears it."""
-    if plan.settings.missing_probes == "error" or program.kind not in ("fentry", "fexit"):
+    borne = point.matched or plan.settings.missing_probes != "error"
+    if not borne or program.kind not in ("fentry", "fexit"):
         return False
     return not _VERIFIED.search(error.log)
 
@@ -272,15 +308,19 @@ def _load_code(
     machine: HasTypes | None, c_text: str,
 ) -> int:  # fmt: skip
     """Load for one attach point: a fentry or fexit program is bound to its function when it is loaded."""
-    expected, btf_id, owner = 0, 0, None
+    expected, btf_id, owner, kind = 0, 0, None, _KINDS[program.kind]
+    if program.kind == "special" and "test_run" in plan.settings.without:
+        kind = _KINDS["uprobe"]
     btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
-        if program.kind in _TYPED:
+        if program.many:
+            expected = ATTACH_KPROBE_MULTI
+        elif program.kind in _TYPED:
             expected = _TYPED[program.kind]
             name = f"bpf_iter_{point.name}" if program.kind == "iter" else point.name
             btf_id, owner = _function(point, machine, name)
         return prog_load(
-            _KINDS[program.kind], linked.insns, plan.settings.license, program.name,
+            kind, linked.insns, plan.settings.license, program.name,
             expected_attach_type=expected, attach_btf_id=btf_id, attach_btf_obj_fd=owner or 0,
             btf=btf, function_info=info,
         )  # fmt: skip

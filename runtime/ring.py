@@ -81,6 +81,8 @@ def _same(words: memoryview, at: int, end: int, length: int, site: int) -> int:
 class Ring:
     """A mapped ring buffer. Use as a context manager, or call `close`."""
 
+    patience: float | None = None  # its descriptor is ready as soon as there is a record
+
     def __init__(self, fd: int, size: int) -> None:
         page = mmap.PAGESIZE
         self.fd, self.size = fd, size

@@ -18,14 +18,16 @@ from codegen.plan import Map, Plan
 from kernel import bpfcall
 from lang.machine import Field
 from runtime.actions import Actions
-from runtime.attach import AttachError
+from runtime.attaching import Attachable, attach_script
 from runtime.formatters import clock_offset
 from runtime.losses import MAP as LOST
 from runtime.losses import Losses
 from runtime.maps import Access, Maps
+from runtime.perfring import PerfRing
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
-from runtime.text import Warn, Writer
+from runtime.text import Writer
+from runtime.unbatched import Unbatched
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
 
@@ -39,17 +41,10 @@ _SHORTEST, _LONGEST = 0.0005, 0.010
 _PATIENCE = 0.2  # for a record that is still being written at the end
 
 
-class Loaded(Protocol):
+class Loaded(Attachable, Protocol):
     """What runtime.load gives: programs and maps in the kernel."""
 
-    @property
-    def ring_fd(self) -> int | None: ...
-
     def map_fd(self, name: str) -> int: ...
-
-    def attach_all(
-        self, refused: Callable[[AttachError], None] | None = None, child: int = 0
-    ) -> object: ...
 
     def iterate(self) -> bool: ...
 
@@ -70,7 +65,7 @@ def run(
     kernel_symbol: Callable[[int], Found],
     user_symbol: Callable[[int, int], Found],
     struct_fields: Mapping[int, Sequence[Field]] | None = None,
-    access: Access = bpfcall,
+    access: Access | None = None,
     cpus: int | None = None,
 ) -> int:
     """Run the plan to its end; the exit code.
@@ -80,6 +75,8 @@ def run(
     programs are detached on every way out, also by an exception.
     """
     cpus = cpus or bpfcall.possible_cpus()
+    if access is None:
+        access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     try:
         with Stops() as stops:
@@ -163,12 +160,13 @@ class Session:
 
     # --- start ---
 
-    def _open_ring(self) -> Ring | None:
-        ring = next((item for item in self._plan.maps if item.kind == "ringbuf"), None)
-        fd = self._loaded.ring_fd
-        if ring is None or fd is None:
-            return None
-        return Ring(fd, ring.max_entries or self._plan.settings.ring_bytes)
+    def _open_ring(self) -> Ring | PerfRing | None:
+        for item in self._plan.maps:
+            if item.kind == "ringbuf":
+                return Ring(self._loaded.map_fd(item.name), item.max_entries)
+            if item.kind == "perf_array":
+                return PerfRing(self._loaded.map_fd(item.name), self._plan.settings.ring_bytes)
+        return None
 
     def _write_settings(self, cpid: int) -> None:
         if _SETTINGS in self._maps_by_name:
@@ -179,28 +177,9 @@ class Session:
     def _attach(self, child: int) -> None:
         """Attach and say so; begin's output comes after the banner."""
         self._attached = True
-        refused: list[AttachError] = []
-        if self._plan.settings.missing_probes == "error":
-            self._loaded.attach_all(child=child)
-        else:
-            self._attach_what_can_be(refused, child)
-        self._writer.attached(self._plan.points - len(refused))
+        self._writer.attached(attach_script(self._loaded, self._plan, self._writer, child))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
-
-    def _attach_what_can_be(self, refused: list[AttachError], child: int) -> None:
-        """What is refused is told, if the script wants that; all may not be."""
-        self._loaded.attach_all(refused.append, child)
-        special = sum(program.kind == "special" for program in self._plan.programs)
-        if refused and len(refused) == self._plan.points - special:
-            raise refused[0]
-        if self._plan.settings.missing_probes == "warn":
-            for error in refused:
-                place = error.point.place
-                message = f"{error}; it is left out"
-                self._writer.warning(
-                    Warn(place.file, place.line, place.column, message, place.text, place.width)
-                )
 
     # --- events ---
 
@@ -214,7 +193,7 @@ class Session:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return
-            if not stops.wait(left, fd):
+            if not self._wait(stops, left, fd):
                 continue
             waiting = self._ring.waiting if self._ring else 0
             self._drain()
@@ -224,6 +203,14 @@ class Session:
             pause = self._next_pause(pause, waiting)
             self._writer.idle()
             stops.wait(pause)
+
+    def _wait(self, stops: Stops, left: float | None, fd: int | None) -> bool:
+        """Sleep until something happens; whether there are records."""
+        ring = self._ring
+        if ring is None or ring.patience is None:
+            return stops.wait(left, fd)
+        ready = stops.wait(ring.patience if left is None else min(left, ring.patience), fd)
+        return ready or ring.waiting > 0
 
     def _over(self, stops: Stops) -> bool:
         return stops.reason is not None or self.actions.exited
@@ -244,9 +231,9 @@ class Session:
         if self.actions.exited:
             self._ring.skip()
             return
-        data, handle = self._ring.data, self.actions.handle
-        for item in self._ring.drain():
-            if handle(data, item):
+        ring, handle = self._ring, self.actions.handle
+        for item in ring.drain():
+            if handle(ring.data, item):
                 break
 
     # --- end ---

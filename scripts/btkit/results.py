@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/bt-tools.json"
-CHECKED = ("5.10", "6.1", "6.12", "7.2")  # recorded in tests/kernels
+CHECKED = ("5.10", "6.1", "6.12", "6.18", "7.2")  # recorded in tests/kernels
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,12 @@ class _Run:
             return False
         return True
 
+    def close(self) -> None:
+        """Give its pipes back."""
+        self._selector.close()
+        for stream in self._texts:
+            stream.close()
+
 
 class _Load:
     """A load that has made its events, and stays until it is ended."""
@@ -130,6 +136,7 @@ def attempt(ebt: Sequence[str], tool: Tool, patience: float = 1) -> Verdict:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait()
+        run.close()
         for load in loads:
             load.end()
     if not ended or run.process.returncode:

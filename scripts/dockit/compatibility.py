@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from btkit.results import CHECKED, Fared, Results
@@ -139,10 +140,11 @@ def _tools(results: Results) -> list[str]:
 
 def _cell(fared: Fared | None, lab_only: bool, how: str, reasons: list[str]) -> str:
     if fared is None:
-        return "its load needs the lab" if lab_only and how.startswith("run") else "–"
+        here = how == "run 6.18"
+        return "its load needs the lab" if lab_only and here else "not run"
     if fared.what in ("passes", "rows"):
         return "passes" if fared.what == "passes" else "rows"
-    text = _plain(fared.text)
+    text = _plain(re.sub(r"^'\S+' cannot be attached on this kernel: ", "", fared.text))
     if text not in reasons:
         reasons.append(text)
     return f"{fared.what} ({reasons.index(text) + 1})"

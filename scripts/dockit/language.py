@@ -93,7 +93,7 @@ def write(page: str) -> str:
     for example in reversed(list(examples(page))):
         if example.lab == (os.environ.get("EBT_LAB") == "1"):
             start, end = example.span
-            page = page[:start] + f"# {example.command}\n" + run(example) + page[end:]
+            page = page[:start] + f"# {example.command}\n" + run(example, timeout=900) + page[end:]
     return page
 
 

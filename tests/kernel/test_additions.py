@@ -280,6 +280,9 @@ def test_imports_that_are_refused(ebt: Ebt, tmp_path: Path) -> None:
     script.write_text('import "open/a.ebt";\nbegin { exit(); }\n')
     missing = ebt(script).stderr
     assert missing.startswith(f"{script}:1:1: error: cannot import 'open/a.ebt': No such file or directory\n")
+    nul = ebt("-e", 'import "\\x00"; begin { exit(); }').stderr
+    assert nul.startswith("stdin:1:1: error: cannot import a file whose name holds a NUL\n")
+    assert ebt("-q", "-e", 'begin { print(exists("uprobe:\\x00:f")); exit(); }').stdout == "false\n\n\n"
     (tmp_path / "open").mkdir()
     (tmp_path / "open/a.ebt").write_text("")
     (tmp_path / "open").chmod(0o777)

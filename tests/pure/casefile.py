@@ -2,7 +2,8 @@
 
 A block is separated by blank lines. Its lines that begin with `# ` state the whole expectation:
 `# error: 1:9 text`, `# warning: 1:9 text`, `# hint: text` below either, `# type EXPRESSION: type` for every
-expression with that text, and `# map @name[key]: value`. `# parameters: a b` are the script's parameters.
+expression with that text, and `# map @name[key]: value`. `# parameters: a b` are the script's parameters,
+`# without: a b` features that the kernel is to lack.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ebt.machines import WithoutFeatures
 from kernel.recorded import default_machine
 from lang.ast import Node
 from lang.check import check
 from lang.checked import Checked, MapInfo
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.machine import Machine
 from lang.parser import parse
 from lang.records import dataclass, field
 from lang.source import Source
@@ -30,11 +33,13 @@ class Case:
     script: str
     expected: list[str] = field(default_factory=list)
     parameters: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def said(self) -> list[str]:
         """What the front end says of the script, in the form of the expectation."""
         try:
-            result = check(parse(Source("stdin", self.script)), default_machine(), self.parameters)
+            machine: Machine = WithoutFeatures(default_machine(), self.without)
+            result = check(parse(Source("stdin", self.script)), machine, self.parameters)
         except ScriptError as wrong:
             return [line for item in wrong.diagnostics for line in told(item)]
         types = types_of(result.checked)
@@ -61,6 +66,8 @@ def load(path: Path) -> list[Case]:
         for line in lines:
             if line.startswith("# parameters: "):
                 case.parameters = tuple(shlex.split(line.removeprefix("# parameters: ")))
+            elif line.startswith("# without: "):
+                case.without = tuple(shlex.split(line.removeprefix("# without: ")))
             elif line.startswith("# "):
                 case.expected.append(line[2:])
         cases.append(case)

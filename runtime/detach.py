@@ -1,0 +1,91 @@
+"""Attached points → detached ones, without waiting for the kernel longer than need be.
+
+The kernel waits for a grace period whenever a perf event of a tracepoint or a kprobe loses its program, and
+again when it is closed: 15 to 90 ms each, one event after the other. A script of 350 tracepoints would take
+half a minute to end. So a child holds on to the descriptors and closes them, and this process goes on as soon
+as the programs are off, or after `PATIENCE` seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from runtime.attach import Attached
+
+PATIENCE = 1.0  # programs that are still attached then may count on for a while; nobody reads it any more
+_FEW = 4  # links to trampolines and raw tracepoints, which close at once
+_THREADS = 64  # where the kernel lets them, they wait for the same grace period
+
+
+def detach_all(attached: list[Attached]) -> None:
+    """Take all programs off their points; the list is empty afterwards."""
+    done = None
+    if any(item.events for item in attached) or len(attached) > _FEW:
+        done = _Child([number for item in attached for number in item.descriptors])
+    while attached:
+        attached.pop().close()  # at once, where the child has them too
+    if done is not None:
+        done.wait()
+
+
+class _Child:
+    """A process that closes what this one has open now, once this one has closed it.
+
+    Where there is no room for another process, closing simply takes its time here.
+    """
+
+    def __init__(self, links: Sequence[int]) -> None:
+        self._done, told = os.pipe()
+        go, self._go = os.pipe()
+        try:
+            child = os.fork()
+        except OSError:
+            child = -1
+        if child == 0:
+            _serve(links, (go, self._go), told)
+        os.close(told)
+        os.close(go)
+        if child > 0:
+            os.waitpid(child, 0)
+
+    def wait(self) -> None:
+        """Until the programs are detached."""
+        os.close(self._go)
+        poll = select.poll()
+        poll.register(self._done, select.POLLIN)
+        poll.poll(PATIENCE * 1000)
+        os.close(self._done)
+
+
+def _serve(links: Sequence[int], go: tuple[int, int], told: int) -> NoReturn:
+    """In a child of the child, which nobody has to wait for."""
+    try:
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(stop, signal.SIG_IGN)
+        if os.fork() == 0:
+            os.close(go[1])
+            for number in (0, 1, 2):
+                with suppress(OSError):
+                    os.close(number)
+            os.read(go[0], 1)  # its end: the parent has closed its own
+            parts = [links[start::_THREADS] for start in range(min(_THREADS, len(links)))]
+            threads = [threading.Thread(target=_close, args=(part,)) for part in parts]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            os.close(told)
+            os.execv("/bin/true", ["true"])  # gives back the memory, then closes the events one by one
+    finally:
+        os._exit(0)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for number in descriptors:
+        os.close(number)
