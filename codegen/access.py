@@ -11,7 +11,7 @@ from codegen.pieces import number, text_value
 from lang import ast
 from lang.convert import value_type
 from lang.machine import Field
-from lang.types import Array, Pointer, Record, Space, Str, Struct, Tuple, Type
+from lang.types import Array, Pointer, Record, Space, Str, Struct, Tuple, Type, size_of
 
 
 def place_of(f: Function, node: ast.Expression) -> Place | None:
@@ -140,9 +140,25 @@ def index(f: Function, node: ast.Index) -> Value:
     if isinstance(base, Str):
         return _character(f, node, base)
     place = _index_place(f, node)
-    if place is None:
-        raise f.bug(node, "an index into nothing")
-    return f.read(place, "element")
+    value = _own_element(f, node) if place is None else f.read(place, "element")
+    outside = f.code.known(("outside", node))
+    if outside is None or is_memory(value.type):
+        return value
+    return Value(f"({outside} ? 0 : {value.text})", value.type)
+
+
+def _own_element(f: Function, node: ast.Index) -> Value:
+    """An element of an array that is a value of ours: a variable's, a map's, a function's result."""
+    array, kind = f.evaluate(node.base), f.body.type(node)
+    assert isinstance(array.type, Array)
+    text = f"(({_pointer_to(f, kind)}){array.text})"
+    if isinstance(kind, Array):
+        at = _bounded(f, node, array.type.length)
+        return Value(f"({text} + {at} * {size_of(kind)})", kind)
+    at = f.evaluate(node.index).text
+    if isinstance(f.constant(node.index), int):
+        return _within(f, f"{text}[{at}]", kind)
+    return _within(f, f"{text}[{_bounded(f, node, array.type.length)}]", kind)
 
 
 def _character(f: Function, node: ast.Index, base: Str) -> Value:
@@ -164,11 +180,23 @@ def _index_place(f: Function, node: ast.Index) -> Place | None:
         outer = place_of(f, node.base)
         if outer is None:
             return None
-        at = f.evaluate(node.index).text
-        if base.length and not isinstance(f.constant(node.index), int):
-            at = f"({f.temporary('at', 'u64', at)} % {base.length})"
+        at = _bounded(f, node, base.length)
         return Place(f"{outer.text}[{at}]", kind, outer.space)
     return None
+
+
+def _bounded(f: Function, node: ast.Index, length: int) -> str:
+    """The index, which the verifier knows to be within; one that is not is told, and what it reads is 0."""
+    at = f.evaluate(node.index).text
+    if not length or isinstance(f.constant(node.index), int):
+        return at
+    found = f.temporary("at", "u64", at)
+    outside = f.temporary("outside", "bool", f"{found} >= {length}")
+    with f.code.block(f"if ({outside})"):
+        f.code.line(f"{found} = 0;")
+        f.code.line(f.count_failure(node, "array access out of bounds, this can lead to unexpected results"))
+    f.code.learn(("outside", node), outside)
+    return found
 
 
 def read_into(f: Function, room: str, kind: Type, place: Place) -> None:

@@ -22,7 +22,8 @@ def _str(f: Function, place: str, kind: Type, node: ast.Call) -> None:
     source_kind = f.body.types.get(source)
     value = f.constant(source)
     if isinstance(source, ast.Parameter | ast.Binary) and value is not None:
-        store_text(f, place, str(value))
+        # of one byte: a parameter that was not given
+        store_text(f, place, str(value) if size_of(f.body.type(node)) > 1 else "")
         return
     if isinstance(source_kind, Str):
         f.store(place, kind, source)

@@ -29,7 +29,7 @@ from lang.probes import BY_NAME, KINDS, expand_attach_point, mechanism
 from lang.records import dataclass, field, replace
 from lang.resolution import Resolution
 from lang.settings import Settings, read_settings
-from lang.types import Type, size_of
+from lang.types import INT64, Aggregate, Type, size_of
 
 MAX_ROUNDS = 50
 _SPECIAL = {kind.name for kind in KINDS if kind.special}
@@ -106,7 +106,9 @@ def _start(
     found.raise_errors()
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
-    probes = wanted(script, Given(parameters, values))
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
+    probes = wanted(script, Given(parameters, values), checker.exists)
     process = pid or _process(script.options, values)
     drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
     return _Start(script, machine, settings, values, probes, drafts, resolutions)
@@ -277,6 +279,14 @@ def _with_arguments(target: Target, machine: Machine) -> Target:
     return target
 
 
+def _settle_unwritten(info: MapInfo) -> None:
+    """A map that is declared, but that nothing writes: what would is switched off, or not on this kernel."""
+    if info.kind in MAP_KINDS and info.value is None:
+        info.value = Aggregate("count") if MAP_KINDS[info.kind] else INT64
+        info.keyed = info.keyed is not False
+        info.key = INT64 if info.keyed and info.key is None else info.key
+
+
 class _Checker(Statements):
     """All bodies of a script, visited until they agree."""
 
@@ -297,6 +307,7 @@ class _Checker(Statements):
         """Visit until nothing grows; take literals for what they are; again; then report."""
         self._grow_all(drafts)
         for info in self.maps.values():
+            _settle_unwritten(info)
             info.key = settle(info.key) if info.key is not None else None
             info.value = settle(info.value) if info.value is not None else None
         for draft in drafts:

@@ -246,9 +246,8 @@ def _kaddr(typing: Typing, call: ast.Call) -> Type | None:
     if text is not None and machine.knows_symbols and machine.symbol(text) is None:
         hidden = machine.symbol("linux_banner") is None
         why = ("this kernel tells the addresses of functions alone (CONFIG_KALLSYMS_ALL is off)",)
-        typing.error(
-            call.arguments[0], f"failed to resolve kernel symbol: {text}", *(why if hidden else ())
-        )
+        message = f"failed to resolve kernel symbol: {text}"
+        typing.error(call.arguments[0], message, *(why if hidden else ()), lack=True)
     return UINT64
 
 

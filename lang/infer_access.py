@@ -309,14 +309,17 @@ class Access(InferenceBase):
 
     def _sizeof(self, node: ast.SizeOf) -> Type | None:
         operand = node.operand
-        kind = self.written_type(operand) if isinstance(operand, ast.Type) else self.type(operand)
+        if isinstance(operand, ast.Type | ast.TypeOf):
+            kind = self.written_type(operand)
+        else:
+            kind = self.type(operand)
         if kind is not None:
             self.types[operand] = kind
             self.sizes[node] = size_of(kind)
         return UINT64
 
     def _offset_base(self, node: ast.Type | ast.Expression) -> Type | None:
-        if isinstance(node, ast.Type):
+        if isinstance(node, ast.Type | ast.TypeOf):
             return self.written_type(node)
         kind = self.type(node)
         return kind.to if isinstance(kind, Pointer) else kind

@@ -84,10 +84,11 @@ class InferenceBase:
         self.types, self.variables, self.declared, self.scopes = types, variables, declared, []
         self.meanings = meanings
 
-    def error(self, node: ast.Node | Span, message: str, *hints: str) -> None:
-        """Report, if this is the last round."""
+    def error(self, node: ast.Node | Span, message: str, *hints: str, lack: bool = False) -> None:
+        """Report, if this is the last round; `lack`: the kernel is without it, the script is right."""
         if self.final:
-            self.found.error(node.span if isinstance(node, ast.Node) else node, message, *hints)
+            span = node.span if isinstance(node, ast.Node) else node
+            self.found.error(span, message, *hints, lack=lack)
 
     def near(self, name: str, known: Iterable[str]) -> tuple[str, ...]:
         """A hint with the nearest known names; only where it will be read, as it takes its time."""

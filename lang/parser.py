@@ -430,12 +430,16 @@ def _parser() -> Lark:
     return parser
 
 
-def parse(source: Source, load: Load | None = None) -> ast.Script:
+def parse(source: Source, load: Load | None = None, before: Source | None = None) -> ast.Script:
     """The script's tree with what it imports; macros, functions and #define names are expanded.
 
-    `load` reads an imported file, once. Raises ScriptError for what is no script.
+    `load` reads an imported file, once. What `before` defines is defined in the script too. Raises
+    ScriptError for what is no script.
     """
     script, defines = _with_imports(source, load)
+    if before is not None:
+        other, others = _with_imports(before, load)
+        script, defines = merge(other, script), {**others, **defines}
     script = expand_macros(script, {name: _define_value(item) for name, item in defines.items()})
     _refuse_deep(script)
     return script

@@ -43,7 +43,7 @@ class Typing(Protocol):
     def exists(self, node: ast.Call) -> bool | None:
         """Whether this kernel has what exists() asks for."""
 
-    def error(self, node: ast.Node | Span, message: str, *hints: str) -> None: ...
+    def error(self, node: ast.Node | Span, message: str, *hints: str, lack: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)

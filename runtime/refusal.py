@@ -80,9 +80,12 @@ def position(log: str, code: Code, text: str, map_names: tuple[str, ...] = ()) -
 
 
 def script_place(text: str, line: int) -> Place | None:
-    """The script's line for a line of the C text (from 1), by the nearest `#line` before it."""
+    """The script's line for a line of the C text (from 1): what the nearest `#line` before it says.
+
+    A statement may become many lines of C; there is a `#line` wherever the script's line changes.
+    """
     found = None
-    for number, content in enumerate(text.split("\n")[: max(line - 1, 0)], 1):
+    for content in text.split("\n")[: max(line - 1, 0)]:
         if directive := _DIRECTIVE.match(content):
-            found = Place(directive[2], int(directive[1]) + line - number - 1, 1)
+            found = Place(directive[2], int(directive[1]), 1)
     return found

@@ -157,7 +157,7 @@ class Output:
 
 
 class TextWriter:
-    """bpftrace's text format. `quiet` leaves the banner away, without `warnings` warnf() is silent."""
+    """bpftrace's text format. `quiet` leaves the banner away; without `warnings` warnf() is silent too."""
 
     json = False
 
@@ -211,7 +211,8 @@ class TextWriter:
         self._tell(f"WARNING: Total lost event count: {count}")
 
     def warning(self, warn: Warn) -> None:
-        self._tell(warning_text(warn))
+        if self._warnings:
+            self._tell(warning_text(warn))
 
     def end(self) -> None:
         self._out.write("\n\n")

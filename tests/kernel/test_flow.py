@@ -57,6 +57,14 @@ def test_flow(ebt: Ebt, name: str) -> None:
     assert (done.rc, done.stderr, done.stdout.strip()) == (0, "", expected)
 
 
+def test_a_declared_map_that_nothing_writes_is_empty(ebt: Ebt) -> None:
+    """What would write it may be switched off by an option, or be a probe that this kernel lacks."""
+    script = """let @a = lruhash(10); let @p = percpuhash(3);
+        begin { print((has_key(@a, 1), len(@a), has_key(@p, (1, "x")))); clear(@a); print(@p); exit(); }"""
+    done = ebt("-q", "-e", script)
+    assert (done.rc, done.stderr, done.stdout.strip()) == (0, "", "(false, 0, false)"), done
+
+
 def test_a_loop_can_leave_the_probe(ebt: Ebt) -> None:
     script = "begin { $n = 9 + pid * 0; for $i : 0..$n { if ($i == 4) { print($i); return; } } print(99); }"
     done = ebt("-q", "-e", script)

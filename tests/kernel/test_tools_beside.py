@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, running, working
+from tests.kernel.support import Running, running, until, working
 from tests.kernel.test_tools_block import WRITES, name_of, rows_of, written
 from tests.lab.support import loop_device
 
@@ -29,18 +29,18 @@ def disk() -> Iterator[str]:
         yield device
 
 
-def original(name: str) -> str:
-    """The path of an original; skips where there is none."""
+def original(name: str) -> list[str]:
+    """The command of an original, which writes line by line; skips where there is none."""
     places = f"{os.environ.get('EBT_PEER_TOOLS', '')}:{os.environ['PATH']}:/usr/sbin"
     path = shutil.which(name, path=places)
     if path is None:
         pytest.skip(f"{name} of libbpf-tools is not installed, so there is nothing to compare with")
-    return path
+    return ["stdbuf", "-oL", path]
 
 
-def settle(peer: Running) -> None:
-    """Wait until the original has attached; one that cannot on this kernel skips the test."""
-    time.sleep(1 * PATIENCE)
+def settle(peer: Running, told: str) -> None:
+    """Wait until the original has attached, which it tells; one that cannot on this kernel skips the test."""
+    assert until(lambda: told in peer.out or peer.process.poll() is not None, 20), peer.err
     if peer.process.poll() is not None:
         pytest.skip(f"the original does not run on this kernel: {(peer.err or peer.out).strip()[-200:]}")
 
@@ -48,9 +48,9 @@ def settle(peer: Running) -> None:
 @pytest.mark.tool("biolatency")
 @pytest.mark.parametrize("options", [(), ("-Q",), ("-F",)])
 def test_biolatency(ebt: Ebt, disk: str, options: tuple[str, ...]) -> None:
-    command = [original("biolatency"), "-d", name_of(disk), *options]
+    command = [*original("biolatency"), "-d", name_of(disk), *options]
     with running(command) as peer, running([*ebt.command, "biolatency", "-d", disk, *options]) as ours:
-        settle(peer)
+        settle(peer, "Tracing block device I/O")
         ours.attached()
         assert os.system(f"{written(disk)} && {written(disk)} seek=64") == 0
         time.sleep(0.5 * PATIENCE)
@@ -64,10 +64,10 @@ def test_biolatency(ebt: Ebt, disk: str, options: tuple[str, ...]) -> None:
 def test_biosnoop(ebt: Ebt, disk: str) -> None:
     """The same rows: command, process, disk, sector, bytes."""
     with (
-        running([original("biosnoop"), "-d", name_of(disk)]) as peer,
+        running([*original("biosnoop"), "-d", name_of(disk)]) as peer,
         running([*ebt.command, "-f", "json", "biosnoop", "-d", disk]) as ours,
     ):
-        settle(peer)
+        settle(peer, "COMM")
         ours.wait_for("attached_probes")
         assert os.system(written(disk)) == 0
         time.sleep(0.5 * PATIENCE)
@@ -83,8 +83,8 @@ def test_slabratetop(ebt: Ebt) -> None:
     """What one process takes of the cache filp, which both ways count alike."""
     with working("wait", "open=/dev/null:2300", "wait") as process:
         tool = ["slabratetop", "-C", "-p", str(process.pid), "1"]
-        with running([original(tool[0]), *tool[1:]]) as peer, running([*ebt.command, *tool]) as ours:
-            settle(peer)
+        with running([*original(tool[0]), *tool[1:]]) as peer, running([*ebt.command, *tool]) as ours:
+            settle(peer, "loadavg")
             ours.attached()
             process.wait_for("ready")
             process.tell()

@@ -174,6 +174,16 @@ def test_drsnoop_of_nobody(ebt: Ebt) -> None:
     assert tool_rows(ebt, "drsnoop", "-T", "-U", "-p", str(os.getpid()), "-d", "1") == []
 
 
+@pytest.mark.tool("drsnoop")
+def test_drsnoop_says_what_it_cannot_know(ebt: Ebt) -> None:
+    """-e needs a symbol that kernels without CONFIG_KALLSYMS_ALL keep to themselves."""
+    if " vm_zone_stat" in Path("/proc/kallsyms").read_text():
+        pytest.skip("this kernel shows vm_zone_stat")
+    result = ebt("drsnoop", "-e")
+    wanted = "ebt: error: drsnoop cannot run here: failed to resolve kernel symbol: vm_zone_stat\n"
+    assert (result.rc, result.stdout, result.stderr) == (1, "", wanted)
+
+
 @pytest.mark.skipif(os.path.exists("/sys/kernel/tracing/kprobe_events"), reason="this kernel has kprobes")
 @pytest.mark.parametrize("tool", ["numamove", "mdflush"])
 def test_tools_that_cannot_run_say_why(ebt: Ebt, tool: str) -> None:

