@@ -258,7 +258,7 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
         named = "func" in names and BY_NAME[target.kind].named
-        shown = named or {"probe", "probetype"} & names or target.kind in ("begin", "end")
+        shown = named or {"probe", "probetype", "uaddr"} & names or target.kind in ("begin", "end")
         label = target.label if shown else ""
         way = (target.kind, mechanism(target))
         groups.setdefault((way, used, given, operands, result, label), []).append(target)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Map, Plan
 from kernel import bpfcall
+from kernel.cpus import possible_cpus
 from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attaching import Attachable, attach_script
@@ -77,7 +78,7 @@ def run(
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
     programs are detached on every way out, also by an exception. `control` is for other threads.
     """
-    cpus = cpus or bpfcall.possible_cpus()
+    cpus = cpus or possible_cpus()
     if access is None:
         access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
