@@ -98,7 +98,7 @@ class Compiler:
         self._answered = False
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()
-        self._printed = fcntl.fcntl(os.memfd_create("ebt-clang"), fcntl.F_DUPFD_CLOEXEC, 3)
+        self._printed = _moved(os.memfd_create("ebt-clang"))
         self._pid = 0
         if _spawner is not None:
             _spawner(request_read, answer_write, self._printed, tree)
@@ -332,11 +332,15 @@ def _hide_kallsyms(tree: str) -> None:
 
 def _pipe() -> tuple[int, int]:
     """A pipe whose ends are not 0, 1 or 2 even where those are closed: the child puts others there."""
-    ends = os.pipe()
-    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
-    for end in ends:
-        os.close(end)
-    return moved[0], moved[1]
+    read, write = os.pipe()
+    return _moved(read), _moved(write)
+
+
+def _moved(fd: int) -> int:
+    """The same open file under a number above 2."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return moved
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -91,7 +91,6 @@ def test_events_attach(ebt: Ebt, probe: str) -> None:
         ("watchpoint:0xffffffff81000000:8:wx { }", "on execution or on access, not both"),
         ("watchpoint:0xffffffff81000001:8:w { }", "is no multiple of the length 8"),
         ("watchpoint:0xffffffff81000000:8 { }", "is written watchpoint:ADDRESS:LENGTH:MODE"),
-        ("iter:task { }", "'iter' probes cannot be had"),
         ("hardware:cpu-clock { }", "hardware"),
     ],
 )

@@ -130,8 +130,8 @@ DEFINED = {
     "a shebang": "#!/usr/bin/env bpftrace\nBEGIN { print(5); exit(); }",
     "a predicate": "BEGIN /1 == 2/ { print(1); } END { print(2); } interval:ms:1 { exit(); }",
     "END after exit": 'BEGIN { print("a"); exit(); print("b"); } END { print("end"); @x = 5; }',
-    "timers": "interval:ms:20 { @n++; if (@n == 3) { exit(); } }",
-    "timers by hertz": "interval:hz:100 { @n++; if (@n == 5) { exit(); } }",
+    "timers": "interval:ms:20 { if (@n < 3) { @n++; } else { exit(); } }",
+    "timers by hertz": "interval:hz:100 { if (@n < 5) { @n++; } else { exit(); } }",
     "timers in microseconds": "interval:us:20000 { print(probe); exit(); }",
     "several "
     "timers": "interval:ms:5, interval:ms:7 { @n++; if (@n > 5) { exit(); } } END { clear(@n); print(1); }",
