@@ -76,6 +76,16 @@ def _register(f: Function, node: ast.Call) -> Value:
     return Value(f.shared(("reg", name), name, "u64", f"((struct pt_regs *)ctx)->{member}"), UINT64)
 
 
+def _uaddr(f: Function, node: ast.Call) -> Value:
+    """As far from the probed instruction as in the file, wherever that is mapped."""
+    name, target = f.constant(node.arguments[0]), f.target
+    assert isinstance(name, str)
+    found = f.program.machine.user_symbol(target.path, name, target.offset)
+    kind = f.body.type(node)
+    assert found is not None
+    return Value(f"(({f.program.types.name(kind)})(PT_REGS_IP(ctx) + ({found[0]}LL)))", kind)
+
+
 def _percpu_kaddr(f: Function, node: ast.Call) -> Value:
     """The symbol's place in the area of one CPU: 0 for a CPU that does not exist."""
     machine, name = f.program.machine, f.constant(node.arguments[0])
@@ -136,6 +146,7 @@ VALUES: dict[str, Callable[[Function, ast.Call], Value]] = {
     "bswap": _bswap,
     "reg": _register,
     "percpu_kaddr": _percpu_kaddr,
+    "uaddr": _uaddr,
     "signal": _signal("bpf_send_signal"),
     "signal_thread": _signal("bpf_send_signal_thread"),
     "override": _override,

@@ -19,7 +19,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME, mechanism
-from lang.types import UINT32, VOID, Array, Enum, Record, Struct, Tuple, Type
+from lang.types import UINT32, VOID, Array, Enum, Formatted, Record, Struct, Tuple, Type
 
 PAGE = 4096
 MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
@@ -279,7 +279,7 @@ def _enums(kind: Type) -> list[str]:
             return [name]
         case Tuple(elements) | Record(_, elements):
             return [name for item in elements for name in _enums(item)]
-        case Array(of):
+        case Array(of) | Formatted(_, of):
             return _enums(of)
     return []
 

@@ -174,6 +174,7 @@ class Failure:
 
     place: Place
     text: str
+    expected: bool = False  # once for each thread: it may be in such a call when probes are attached
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ _DECLARED = {
 
 
 # helpers that go through a text byte by byte
+_BRANCHLESS = {"find_short_text", "same_text"}  # with one branch a round
 _OPAQUE = {"text_length", "find_text", "find_short_text", "same_text", "compare_bytes"}
 
 
@@ -72,6 +73,8 @@ class Program:
         """Have a helper function of templates/helpers/ in the C text."""
         if name in _OPAQUE and "opaque" not in self.helpers:
             self.helpers.append("opaque")
+        if name in _BRANCHLESS and "is_zero" not in self.helpers:
+            self.helpers.append("is_zero")
         if name not in self.helpers:
             self.helpers.append(name)
 

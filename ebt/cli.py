@@ -65,6 +65,8 @@ def _printed(words: list[str], sources: list[Source]) -> int:
 
 
 def _command(words: list[str], sources: list[Source]) -> int:
+    if not words and sys.stdin.isatty() and sys.stdout.isatty():
+        words = ["repl"]
     if names_command(words):
         return int(import_module("ebt.commands").COMMANDS[words[0]](words[1:], sources))
     front, rest = read_options_before(words)

@@ -14,6 +14,7 @@ from ebt.listing import list_probes
 from ebt.messages import WRONG, tell
 from ebt.options import Options, UsageError, read_options
 from ebt.profile import profile
+from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
@@ -33,6 +34,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt explain TOOL|FILE|-e 'PROGRAM' [--kernel PROFILE | --btf FILE] [-f json]
        ebt fmt TOOL|FILE|-e 'PROGRAM'
        ebt doctor [--kernel PROFILE]
+       ebt repl
        ebt profile save FILE
        ebt -l [PATTERN]
 
@@ -152,6 +154,13 @@ def _list(words: list[str], sources: list[Source]) -> int:
     return about(options) if options.help else list_tools(options.words)
 
 
+def _repl(words: list[str], sources: list[Source]) -> int:
+    options = read_options(words)
+    if options.help:
+        return about(options)
+    if options.words or options.program is not None:
+        raise UsageError("repl takes no script: type it at the prompt, or 'run FILE' there")
+    return run_prompt(options)
 def _profile(words: list[str], sources: list[Source]) -> int:
     options = read_options(words)
     return about(options) if options.help else profile(options.words, options.btf)
@@ -164,5 +173,6 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "doctor": _doctor,
     "explain": _explain,
     "list": _list,
+    "repl": _repl,
     "profile": _profile,
 }

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
+from codegen.entry import MISSED
 from codegen.pipeline import Compiled, compile_script
+from codegen.plan import Plan
 from ebt import kept
 from ebt.asked import About, Asked
 from ebt.explain import way_of
@@ -29,7 +31,7 @@ from lang.machine import Machine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
 from lang.parser import parse
 from lang.probes import BY_NAME
-from lang.records import dataclass
+from lang.records import dataclass, replace
 from lang.resolution import Resolution
 from lang.source import Source
 from runtime.bpf import Compiler
@@ -74,7 +76,8 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         _tell_times(compiled, started, front)
     warnings = tuple(item.render() for item in shown)
     files = kept.stamps([*kept.imported(sources), *machine.files, *([options.btf] if options.btf else [])])
-    ready = Ready(options, compiled.plan, code.to_bytes(), warnings, files, tuple(named))
+    plan = compiled.plan if options.verbose else _of_tool(compiled.plan)
+    ready = Ready(options, plan, code.to_bytes(), warnings, files, tuple(named))
     return Built(ready, compiled, machine.machine, machine.lasting)
 
 
@@ -133,6 +136,15 @@ def _warn(warnings: tuple[Diagnostic, ...], options: Options) -> None:
     if options.warnings:
         for item in warnings:
             tell(item.render())
+
+
+def _of_tool(plan: Plan) -> Plan:
+    """A standard tool's plan: calls that were under way when it was attached are not the user's concern."""
+    failures = tuple(
+        replace(item, expected=item.text == MISSED and bool(tool_of(item.place.file)))
+        for item in plan.failures
+    )
+    return replace(plan, failures=failures)
 
 
 def _require_probes(compiled: Compiled, request: Request) -> None:

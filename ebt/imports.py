@@ -11,6 +11,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.source import Source
 
 MAX_BYTES = 1 << 20
+SCRIPTS = (".ebt", ".bt", ".h")
 STDLIB = "stdlib/"
 
 
@@ -21,11 +22,29 @@ class Imports:
         self._sources = sources
         self._seen = {os.path.realpath(source.name) for source in sources}
 
-    def __call__(self, node: ast.Import) -> Source | None:
-        """The file's text; None for one that was read before. Raises ScriptError at the import."""
+    def __call__(self, node: ast.Import) -> tuple[Source, ...]:
+        """The texts of a file, or of all scripts in a folder, without those that were read before.
+
+        Raises ScriptError at the import.
+        """
         if "\0" in node.path:
             raise _error(node, "cannot import a file whose name holds a NUL")
         path = self._path(node)
+        found = [self._read(node, name) for name in self._files(node, path)]
+        return tuple(source for source in found if source is not None)
+
+    def _files(self, node: ast.Import, path: str) -> list[str]:
+        if not os.path.isdir(path):
+            return [path]
+        found = sorted(name for name in os.listdir(path) if name.endswith(SCRIPTS))
+        if not found:
+            raise _error(node, f"cannot import '{node.path}': the folder has no scripts", " ".join(SCRIPTS))
+        return [os.path.join(path, name) for name in found]
+
+    def _read(self, node: ast.Import, path: str) -> Source | None:
+        if path.endswith(".c"):
+            hint = "write it as fn or macro; struct, union, enum and #define may stand in a .h file"
+            raise _error(node, f"cannot import '{node.path}': ebt takes no C functions", hint)
         real = os.path.realpath(path)
         if real in self._seen:
             return None

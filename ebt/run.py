@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from runtime.bpf import Compiler
 
 NEEDS_ROOT = "tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' works without"
-# Starts stopped, so that the probes see it from its first instruction: like bpftrace's -c.
-_STOPPED = 'kill -STOP $$; exec "$@"'
 
 
 def run_asked(asked: Asked, sources: list[Source]) -> int:
@@ -112,7 +109,7 @@ def _run(loaded: Loaded, ready: Ready) -> int:
         writer = TextWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     if options.dry_run:
         return _dry_run(loaded, ready.plan, writer)
-    child = _start_child(options.command) if options.command is not None else None
+    child = _start(options.command) if options.command is not None else None
     try:
         return run_session(
             loaded, ready.plan, writer, child=child, pid=options.pid or None,
@@ -120,7 +117,7 @@ def _run(loaded: Loaded, ready: Ready) -> int:
         )  # fmt: skip
     finally:
         if child is not None:
-            _end_child(child)
+            import_module("runtime.child").end_child(child)
 
 
 def _open_output(options: Options) -> int:
@@ -138,30 +135,10 @@ def _dry_run(loaded: Loaded, plan: Plan, writer: Writer) -> int:
     return 0
 
 
-def _start_child(command: str) -> subprocess.Popen[bytes]:
-    import shutil
-    import subprocess  # only for -c: they take 3 ms
-
-    words = command.split()
-    if not words:
-        raise UsageError("-c: the command is empty")
-    path = shutil.which(words[0])
-    if path is None:
-        raise UsageError(f"-c: there is no command '{words[0]}'")
-    child = subprocess.Popen(["/bin/sh", "-c", _STOPPED, "sh", path, *words[1:]], close_fds=True)
-    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+def _start(command: str) -> subprocess.Popen[bytes]:
+    module = import_module("runtime.child")  # most runs have no child, and need not pay for it
+    try:
+        child: subprocess.Popen[bytes] = module.start_child(command)
+    except module.ChildError as problem:
+        raise UsageError(str(problem)) from None
     return child
-
-
-def _end_child(child: subprocess.Popen[bytes]) -> None:
-    """The run is over before the child: it is ended too, as bpftrace does."""
-    import subprocess
-
-    if child.poll() is None:
-        for number in (signal.SIGTERM, signal.SIGCONT):
-            os.kill(child.pid, number)
-        try:
-            child.wait(2)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()

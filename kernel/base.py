@@ -132,6 +132,11 @@ class KernelMachine(ABC):
         return elf.functions(path, name)
 
     @kept
+    def user_symbol(self, path: str, name: str, offset: int) -> tuple[int, int] | None:
+        """(bytes from what lies at a file offset to a symbol, the symbol's size) once the file is mapped."""
+        return elf.symbol_from(path, name, offset)
+
+    @kept
     def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
         """Static probes of an ELF file that two `*` patterns match, sorted."""
         first, last = matcher(provider), matcher(name)

@@ -125,6 +125,31 @@ def symbol_address(data: mmap.mmap, name: str) -> int | None:
     return None
 
 
+def symbol_from(path: str, name: str, offset: int) -> tuple[int, int] | None:
+    """(bytes from what lies at a file offset to a symbol, the symbol's size) once the file is mapped.
+
+    None for a name that the file does not have. Wherever the file is mapped, the distance is the same.
+    """
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+            segments, tables = _layout(data)
+            holders = [item for item in segments if item.offset <= offset < item.offset + item.size]
+            starts = [item.address - item.offset for item in holders]
+            for table in tables:
+                for start, _, _, section, address, size in _SYMBOL.iter_unpack(table.symbols):
+                    if section and starts and _has_name(table, start, name):
+                        return address - (starts[0] + offset), size
+    except (OSError, ValueError, struct.error):
+        pass
+    return None
+
+
+def _has_name(table: _Table, start: int, name: str) -> bool:
+    """Whether the symbol whose name begins there has this name, with or without a version."""
+    raw = name.encode()
+    return table.names.startswith((raw + b"\0", raw + b"@"), start)
+
+
 def is_native(head: bytes) -> bool:
     order = 1 if struct.pack("=H", 1) == b"\1\0" else 2
     return head[:6] == b"\x7fELF\x02" + bytes([order])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from kernel import elf, functions, modules, tracefs
 from kernel.base import KernelMachine, kept
-from kernel.bpfcall import possible_cpus
 from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
+from kernel.cpus import possible_cpus
 from kernel.typetable import TypeTable
 from kernel.unseen import UnseenTracepoints
 from lang.machine import Field, Support, Tracepoint

@@ -101,6 +101,16 @@ def _directories(text: str) -> str:
     return "\n".join(f"{inode} {path}" for path, inode in found.items())
 
 
+def _filesystem(text: str) -> str:
+    """The type of a file system that is mounted: `nfs` for all its versions, `fuse` for all its kinds."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        kinds = {line.split(" ")[2] for line in file}
+    plain = {"nfs" if kind == "nfs4" else kind.partition(".")[0] for kind in kinds}
+    if text not in plain:
+        raise ValueError(f"no {text} is mounted")
+    return text
+
+
 def _errno(text: str) -> int:
     if text.isdecimal() and 0 < int(text) < 1 << 12:
         return int(text)
@@ -134,4 +144,5 @@ _READERS: dict[str, Callable[[str], int | str]] = {
     "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
     "signals": _signals, "errno": _errno, "syscall": _syscall,
     "directory": _directory, "directories": _directories,
+    "filesystem": _filesystem,
 }  # fmt: skip

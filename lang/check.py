@@ -106,7 +106,9 @@ def _start(
     found.raise_errors()
     values = values_for(script.options, options or {})
     script = unroll_lists(script, values, found)
-    probes = wanted(script, Given(parameters, values))
+    declared = {option.name: option for option in script.options}
+    checker = _Checker(machine, settings, parameters, found, declared, values)
+    probes = wanted(script, Given(parameters, values), checker.exists)
     process = pid or _process(script.options, values)
     drafts, resolutions = _expand(probes, machine, Given(parameters, values), settings, found, pid, process)
     return _Start(script, machine, settings, values, probes, drafts, resolutions)
@@ -256,7 +258,7 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
         named = "func" in names and BY_NAME[target.kind].named
-        shown = named or {"probe", "probetype"} & names or target.kind in ("begin", "end")
+        shown = named or {"probe", "probetype", "uaddr"} & names or target.kind in ("begin", "end")
         label = target.label if shown else ""
         way = (target.kind, mechanism(target))
         groups.setdefault((way, used, given, operands, result, label), []).append(target)

@@ -19,6 +19,7 @@ from lang.types import (
     UINT8,
     UINT32,
     UINT64,
+    VOID,
     Array,
     Buffer,
     Formatted,
@@ -251,6 +252,19 @@ def _kaddr(typing: Typing, call: ast.Call) -> Type | None:
     return UINT64
 
 
+def _uaddr(typing: Typing, call: ast.Call) -> Type | None:
+    """The type of a pointer to the symbol, as far as its size says it."""
+    text = expect_text(typing, call, 0, "the symbol's name")
+    target = typing.scene.target
+    if text is None:
+        return None
+    found = typing.scene.machine.user_symbol(target.path, text, target.offset)
+    if found is None:
+        typing.error(call.arguments[0], f"'{target.path}' has no symbol '{text}'")
+        return None
+    return Pointer(Int(found[1] * 8, False) if found[1] in (1, 2, 4, 8) else VOID, "user")
+
+
 def _percpu_kaddr(typing: Typing, call: ast.Call) -> Type | None:
     if len(call.arguments) == 2:
         expect_int(typing, call.arguments[1], "percpu_kaddr(): the CPU")
@@ -357,6 +371,10 @@ VALUES = (
         _percpu_kaddr,
         'percpu_kaddr("symbol"[, cpu])',
         "the address of a CPU's own copy of a kernel symbol",
+    ),
+    Function(
+        "uaddr", 1, 1, _uaddr, 'uaddr("symbol")', "the address of a symbol of the probed program or library",
+        allowed=lambda kind: kind.name in ("uprobe", "usdt"),
     ),
     Function("reg", 1, 1, _reg, 'reg("name")', "a register", allowed=has_registers),
     Function("nsecs", 1, 1, _chosen(CLOCKS, UINT64), "nsecs(clock)", "nanoseconds by one of the clocks"),

@@ -104,7 +104,9 @@ class Operators(Access):
         if isinstance(value, int) and not isinstance(value, bool):
             return self._constant_type(node, value)
         if left is None or right is None:
-            return BOOL if node.operator in (*COMPARISONS, "&&", "||") else None
+            if node.operator in (*COMPARISONS, "&&", "||"):
+                return BOOL
+            return None if self.final else self._with_unknown(node.operator, left or right)
         operator = node.operator
         if isinstance(left, Aggregate) or isinstance(right, Aggregate):
             side, kind = (node.left, left) if isinstance(left, Aggregate) else (node.right, right)
@@ -123,6 +125,11 @@ class Operators(Access):
         if isinstance(left, Stack) and isinstance(right, Stack) and operator in ("==", "!="):
             return BOOL
         return self._integer_binary(node, left, right)
+
+    def _with_unknown(self, operator: str, known: Type | None) -> Type | None:
+        """`@m = 1 + @m`: what is not known yet may be the very thing that this is the first value of."""
+        integer = as_int(known) if known is not None else None
+        return None if integer is None else arithmetic_type(operator, integer, integer)
 
     def _integer_binary(self, node: ast.Binary, left: Type, right: Type) -> Type | None:
         a, b, operator = as_int(left), as_int(right), node.operator

@@ -193,6 +193,9 @@ class Machine(Protocol):
     def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
         """Functions of an ELF file that a `*` pattern matches, sorted by name."""
 
+    def user_symbol(self, path: str, name: str, offset: int) -> tuple[int, int] | None:
+        """(bytes from what lies at a file offset to a symbol, the symbol's size) once the file is mapped."""
+
     def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
         """Static probes (usdt) of an ELF file that two `*` patterns match, sorted."""
 

@@ -20,8 +20,9 @@ _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for b
 # what the running system knows by name → the number that means none
 SYSTEM_KINDS: dict[str, int | str] = {
     "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "signals": 0, "errno": 0,
-    "syscall": -1, "directory": 0, "directories": "",
+    "syscall": -1, "directory": 0, "directories": "", "filesystem": "",
 }  # fmt: skip
+_ALWAYS_GIVEN = ("directories", "filesystem")
 KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", *SYSTEM_KINDS)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -63,7 +64,7 @@ def option_value(option: ast.Option, text: str, resolve: Resolve = no_system) ->
     """The value that a text has for an option. Raises ValueError with what was expected.
 
     `resolve(kind, text)` finds the number of a process, user, disk, cgroup, signal or directory (its inode),
-    of several directories `INODE PATH` lines; or raises ValueError.
+    `INODE PATH` lines of several directories, the name of a mounted file system; or raises ValueError.
     """
     if option.kind in SYSTEM_KINDS:
         return resolve(option.kind, text)
@@ -95,8 +96,8 @@ def default_value(option: ast.Option) -> Constant:
 
 
 def required(option: ast.Option) -> bool:
-    """Whether the option must be given: a positional one, or a list, without a default."""
-    return (bool(option.place) or option.kind == "directories") and option.default is None
+    """Whether the option must be given: a positional one, or one of a kind that has no value for none."""
+    return (bool(option.place) or option.kind in _ALWAYS_GIVEN) and option.default is None
 
 
 def values_for(options: tuple[ast.Option, ...], given: Mapping[str, Constant]) -> dict[str, Constant]:
@@ -276,23 +277,32 @@ def getopt_calls(script: ast.Script) -> dict[str, tuple[Constant, str]]:
     return found
 
 
-def wanted(script: ast.Script, given: Given) -> list[ast.Probe]:
-    """The probes that no option switches off; `given` has the values of all options."""
-    return [probe for probe in script.probes if not _drops(probe, given.parameters, given.options)]
+Exists = Callable[[ast.Call], bool | None]
 
 
-def _drops(probe: ast.Probe, parameters: tuple[str, ...], values: Mapping[str, Constant]) -> bool:
-    """Whether an option switches the probe off: its predicate is false, and not by a plain literal."""
+def wanted(script: ast.Script, given: Given, exists: Exists = lambda call: None) -> list[ast.Probe]:
+    """The probes that no option and no exists() switches off; `given` has the values of all options."""
+    return [probe for probe in script.probes if not _drops(probe, given, exists)]
+
+
+def _drops(probe: ast.Probe, given: Given, exists: Exists) -> bool:
+    """Whether the probe's predicate is false by options and by what is here, not by a plain literal."""
     if probe.predicate is None:
         return False
     condition = probe.predicate.condition
     if not any(_asks(node) for node in ast.walk(condition)):
         return False
-    value = fold(condition, parameters, lambda node: option_constant(node, values))
+
+    def special(node: ast.Expression) -> Constant | None:
+        if isinstance(node, ast.Call) and node.name == "exists":
+            return exists(node)
+        return option_constant(node, given.options)
+
+    value = fold(condition, given.parameters, special)
     return isinstance(value, int) and not value
 
 
 def _asks(node: ast.Node) -> bool:
     if isinstance(node, ast.Member):
         return isinstance(node.base, ast.Name) and node.base.name == "opt"
-    return isinstance(node, ast.Call) and node.name == "getopt"
+    return isinstance(node, ast.Call) and node.name in ("getopt", "exists")

@@ -1,4 +1,4 @@
-"""Rule by rule, Lark's children → the nodes of what ebt adds to bpftrace: options, imports, functions."""
+"""Rule by rule, Lark's children → the nodes of root items: C definitions, macros, options, imports …"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _QUALIFIERS = {"const", "volatile", "restrict", "__user", "__rcu"}
 _Bounds = tuple[int, int | None]
 
 
-class Additions:
-    """The part of the parser's builder for ebt's own root items."""
+class RootItems:
+    """The part of the builder for what stands beside the probes."""
 
     def span(self, meta: Meta) -> Span:
         raise NotImplementedError
@@ -112,6 +112,90 @@ class Additions:
         last = items[-1]
         text = self._string(self.token_span(last), last) if last.type == "STRING" else "".join(items)
         return text, self.span(meta)
+
+    # ---- The C part
+
+    def c_definition(self, meta: Meta, items: list[Any]) -> Any:
+        return items[0]
+
+    def c_struct(self, meta: Meta, items: list[Any]) -> ast.CStruct:
+        return ast.CStruct(self.span(meta), str(items[0]), str(items[1]), items[2])
+
+    def c_inner(self, meta: Meta, items: list[Any]) -> ast.CStruct:
+        name = str(items[1]) if len(items) == 3 else ""
+        return ast.CStruct(self.span(meta), str(items[0]), name, items[-1])
+
+    def c_enum(self, meta: Meta, items: list[Any]) -> ast.CEnum:
+        return ast.CEnum(self.span(meta), str(items[1]) if len(items) == 3 else "", items[-1])
+
+    def c_constants(self, meta: Meta, items: list[Any]) -> tuple[ast.CConstant, ...]:
+        return tuple(items)
+
+    def c_constant(self, meta: Meta, items: list[Any]) -> ast.CConstant:
+        return ast.CConstant(self.span(meta), str(items[0]), items[1] if len(items) > 1 else None)
+
+    def c_members(self, meta: Meta, items: list[Any]) -> tuple[ast.CMember, ...]:
+        return tuple(member for group in items for member in group)
+
+    def c_member(self, meta: Meta, items: list[Any]) -> list[ast.CMember]:
+        """One line of a struct: a base type and its declarators; the first one's name ends the base."""
+        span = self.span(meta)
+        if isinstance(items[0], ast.CStruct):
+            kind: ast.Type | ast.CStruct = items[0]
+            declarators = items[1:] or [(0, "", (), 0)]
+            return [ast.CMember(span, kind, name, lengths, bits) for _, name, lengths, bits in declarators]
+        words = [str(item) for item in items if isinstance(item, Token)]
+        tag = words.pop(0) if words[0] in ("struct", "union", "enum") else ""
+        tail, *others = [item for item in items if isinstance(item, tuple)]
+        stars, name, lengths, bits = tail
+        if not name:
+            if len(words) < 2:
+                self.fail(span, "this member has no name or no type")
+            name = words.pop()
+        base = " ".join(words)
+        return [
+            ast.CMember(span, ast.Type(span, tag, base, (0,) * count), called, sizes, width)
+            for count, called, sizes, width in [(stars, name, lengths, bits), *others]
+        ]
+
+    def c_tail(self, meta: Meta, items: list[Any]) -> tuple[int, str, tuple[Any, ...], int]:
+        return self.c_declarator(meta, items)
+
+    def c_declarator(self, meta: Meta, items: list[Any]) -> tuple[int, str, tuple[Any, ...], int]:
+        tokens = [item for item in items if isinstance(item, Token)]
+        stars = sum(item.type == "STAR" for item in tokens)
+        name = next((str(item) for item in tokens if item.type == "NAME"), "")
+        width = next((item for item in tokens if item.type == "INTEGER"), None)
+        bits = self._integer(self.token_span(width), width) if width is not None else 0
+        return stars, name, tuple(item for item in items if isinstance(item, ast.Node)), bits
+
+    # ---- Macros
+
+    def macro(self, meta: Meta, items: list[Any]) -> ast.Macro:
+        name, *parameters, body = items
+        return ast.Macro(self.span(meta), str(name), tuple(parameters), body)
+
+    def macro_parameter(self, meta: Meta, items: list[Token]) -> ast.Variable | ast.Map | ast.Name:
+        span, name = self.span(meta), str(items[0])
+        if items[0].type == "VARIABLE":
+            return ast.Variable(span, name)
+        return ast.Map(span, name) if items[0].type == "MAP" else ast.Name(span, name)
+
+    def config(self, meta: Meta, items: list[Any]) -> ast.Config:
+        return ast.Config(self.span(meta), tuple(items))
+
+    def setting(self, meta: Meta, items: list[Token]) -> ast.Setting:
+        name, value = items
+        span = self.token_span(value)
+        plain: str | int = str(value)
+        if value.type == "INTEGER":
+            plain = self._integer(span, value)
+        elif value.type == "STRING":
+            plain = self._string(span, value)
+        return ast.Setting(self.span(meta), str(name), plain, span)
+
+    def declaration(self, meta: Meta, items: list[Any]) -> ast.Declaration:
+        return ast.Declaration(self.span(meta), str(items[0]), str(items[1]), items[2].value)
 
 
 def _is_place(word: str) -> bool:

@@ -1,1 +1,1 @@
-"""The interactive prompt: the only importer of prompt_toolkit."""
+"""The prompt: text typed at it → programs that run in the background, maps shown, commands carried out."""

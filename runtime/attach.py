@@ -15,9 +15,9 @@ from kernel.bpfcall import (
     BpfError,
     kprobe_multi_link,
     link_create,
-    online_cpus,
     raw_tracepoint_open,
 )
+from kernel.cpus import online_cpus
 from kernel.perfcall import (
     PERF_BREAKPOINT,
     PERF_HARDWARE,

@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NoReturn
 
@@ -79,6 +79,16 @@ def compile_c(
         return compiler.compile(text, name, cflags, map_names, headers)
 
 
+Spawner = Callable[[int, int, int, str], None]
+_spawner: Spawner | None = None
+
+
+def spawn_by(spawner: Spawner | None) -> None:
+    """Have compiling processes made by somebody else, who hands these descriptors and the tree to `serve`."""
+    global _spawner
+    _spawner = spawner
+
+
 class Compiler:
     """A child process with libbcc loaded, for one compilation."""
 
@@ -89,11 +99,15 @@ class Compiler:
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()
         self._printed = fcntl.fcntl(os.memfd_create("ebt-clang"), fcntl.F_DUPFD_CLOEXEC, 3)
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(self._request)
-            os.close(self._answer)
-            _serve(request_read, answer_write, tree, self._printed)
+        self._pid = 0
+        if _spawner is not None:
+            _spawner(request_read, answer_write, self._printed, tree)
+        else:
+            self._pid = os.fork()
+            if self._pid == 0:
+                os.close(self._request)
+                os.close(self._answer)
+                serve(request_read, answer_write, tree, self._printed)
         os.close(request_read)
         os.close(answer_write)
 
@@ -149,6 +163,8 @@ class Compiler:
 
     def _wait(self) -> int:
         pid, self._pid = self._pid, 0
+        if not pid:  # another's child: that it gave no answer is all that is known
+            return -signal.SIGKILL
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -231,7 +247,7 @@ def last_line(output: str) -> str:
 # --- the child --------------------------------------------------------------------------------------
 
 
-def _serve(request: int, answer: int, tree: str, printed: int) -> NoReturn:
+def serve(request: int, answer: int, tree: str, printed: int) -> NoReturn:
     """Load libbcc, wait for a text, compile it, answer, and leave without running this process's exits."""
     reply = _BROKEN + b"the compiler process failed"
     try:

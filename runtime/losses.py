@@ -27,6 +27,7 @@ class Losses:
         self._lost = 0
         self._told: dict[int, int] = {}
         self._next = 0.0
+        self._expected = threads() if any(item.expected for item in plan.failures) else 0
 
     def tell_new(self, *, now: bool = False) -> None:
         """Tell what is new since the last time."""
@@ -38,7 +39,8 @@ class Losses:
             self._writer.lost(lost - self._lost)
             self._lost = lost
         for index, failure in enumerate(self._failures):
-            if index not in self._told and (count := self._read(1 + index)):
+            least = self._expected if failure.expected else 0
+            if index not in self._told and (count := self._read(1 + index)) > least:
                 self._told[index] = count
                 self._writer.warning(_warn(failure, count))
 
@@ -56,6 +58,12 @@ class Losses:
         assert self._fd is not None
         raw = self._access.map_lookup(self._fd, struct.pack("<I", entry), 8 * self._cpus) or b""
         return sum(struct.unpack(f"<{len(raw) // 8}Q", raw))
+
+
+def threads() -> int:
+    """How many threads the system has now."""
+    with open("/proc/loadavg", encoding="ascii") as file:
+        return int(file.read().split()[3].partition("/")[2])
 
 
 def _warn(failure: Failure, count: int) -> Warn:

@@ -21,7 +21,8 @@ from contextlib import ExitStack, suppress
 from itertools import groupby
 from operator import itemgetter
 
-from kernel.bpfcall import map_update, online_cpus
+from kernel.bpfcall import map_update
+from kernel.cpus import online_cpus
 from kernel.perfcall import open_output
 from runtime.ring import Run
 

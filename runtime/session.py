@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.plan import Map, Plan
 from kernel import bpfcall
+from kernel.cpus import possible_cpus
 from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attaching import Attachable, attach_script
@@ -26,13 +27,15 @@ from runtime.maps import Access, Maps
 from runtime.perfring import PerfRing
 from runtime.ring import Ring
 from runtime.symbolize import Found, Symbolizer
-from runtime.text import Writer
+from runtime.text import Dump, Writer
 from runtime.unbatched import Unbatched
 from runtime.values import Values
 from runtime.waiting import Abandoned, Stops
 
 if TYPE_CHECKING:  # most runs have no child, and need not pay for it
     import subprocess
+
+    from runtime.control import Control
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 _STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
@@ -67,25 +70,30 @@ def run(
     struct_fields: Mapping[int, Sequence[Field]] | None = None,
     access: Access | None = None,
     cpus: int | None = None,
+    control: Control | None = None,
 ) -> int:
     """Run the plan to its end; the exit code.
 
     `child` was started and stopped (SIGSTOP) before its first instruction, and goes on once the probes are
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
-    programs are detached on every way out, also by an exception.
+    programs are detached on every way out, also by an exception. `control` is for other threads.
     """
-    cpus = cpus or bpfcall.possible_cpus()
+    cpus = cpus or possible_cpus()
     if access is None:
         access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     try:
         with Stops() as stops:
             try:
+                if control is not None:
+                    control.begin(session, stops)
                 return session.run(stops, child, pid, duration, reader_fd)
             except (BrokenPipeError, Abandoned):
                 return session.actions.exit_code or 0
             finally:
                 stops.interruptible = False
+                if control is not None:
+                    control.end()
                 session.finish()
     finally:
         session.close()
@@ -107,7 +115,8 @@ class Session:
     ) -> None:
         self._loaded, self._plan, self._writer, self._access = loaded, plan, writer, access
         self._maps_by_name = {item.name: item for item in plan.maps}
-        symbols = Symbolizer(kernel_symbol, user_symbol, self._frames)
+        self._cpus = cpus
+        symbols = self._symbols = Symbolizer(kernel_symbol, user_symbol, self._frames)
         structs = struct_fields or dict(plan.settings.structs)
         values = Values(plan.settings, symbols, json=writer.json, struct_fields=structs)
         self._maps = Maps(plan.maps, loaded.map_fd, access, cpus, values)
@@ -146,6 +155,22 @@ class Session:
         self._loop(stops, None if duration is None else time.monotonic() + duration)
         self._end(stops)
         return self.actions.exit_code or 0
+
+    def dump(self, name: str, top: int = 0) -> Dump | None:
+        """What `print(@map, top)` shows now, by the map's C name; None for nothing."""
+        return self._maps.dump(name, top)
+
+    def dump_json(self, name: str) -> Dump | None:
+        """The same with keys and values as JSON."""
+        values = Values(
+            self._plan.settings, self._symbols, json=True, struct_fields=dict(self._plan.settings.structs)
+        )
+        maps = Maps(self._plan.maps, self._loaded.map_fd, self._access, self._cpus, values)
+        return maps.dump(name)
+
+    def clear(self, name: str) -> None:
+        """Empty a map, by its C name."""
+        self._maps.clear(name)
 
     def finish(self) -> None:
         """Detach, once."""

@@ -36,10 +36,12 @@ class Stops:
         self._came: list[Callable[[], object]] = []  # what signals that are not stops ask for
         self._first = 0.0
         self._old_wakeup = -1
+        self._wake = -1
 
     def __enter__(self) -> Stops:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._mine += [read, write]
+        self._wake = write
         self._watch(read, lambda: self._swallow(read))
         with suppress(ValueError):  # not the main thread: then signals are the caller's business
             self._old_wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -63,6 +65,12 @@ class Stops:
     def stop(self, reason: str) -> None:
         """Ask for the end; the first reason stays."""
         self.reason = self.reason or reason
+
+    def ask(self, action: Callable[[], object]) -> None:
+        """Do this in `wait`, soon: the one method that another thread may call."""
+        self._came.append(action)
+        with suppress(BlockingIOError):  # full: it will be looked at anyway
+            os.write(self._wake, b"\0")
 
     def watch_process(self, pid: int, reason: str) -> None:
         """Stop when this process ends; at once if it is gone."""

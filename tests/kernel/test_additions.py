@@ -103,7 +103,7 @@ def test_emit(ebt: Ebt) -> None:
 def test_emit_tells_the_time_and_the_process(ebt: Ebt) -> None:
     result = ebt("-q", "-e", 'begin { emit(time(), pid, comm, "AT" = time("%Y")); exit(); }')
     head, line = result.stdout.splitlines()[:2]
-    assert head.split() == ["TIME()", "PID", "COMM", "AT"]
+    assert head.split() == ["TIME", "PID", "COMM", "AT"]
     assert re.fullmatch(r"\d\d:\d\d:\d\d +\d+ \S+ +20\d\d", line), line
 
 
@@ -273,6 +273,27 @@ def test_imports(ebt: Ebt, tmp_path: Path) -> None:
     (folder / "a.ebt").write_text('import "b.ebt";\n')
     wrong = f"{folder}/b.ebt:1:15: error: unknown identifier: 'nothing_at_all'\n"
     assert ebt(script).stderr.startswith(wrong)
+
+
+def test_a_folder_is_imported_whole(ebt: Ebt, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.bt").write_text("macro twice(x) { x * 2 }\n")
+    (folder / "b.ebt").write_text('option n: uint64 = 4 "-n";\n')
+    (folder / "c.h").write_text("struct pair { int a; int b; };\n#define SEVEN 7\n")
+    (folder / "notes.txt").write_text("no script")
+    (folder / "deeper/d.ebt").write_text("no script either")
+    script = tmp_path / "s.ebt"
+    body = "begin { print((twice(opt.n), sizeof(struct pair), SEVEN)); exit(); }"
+    script.write_text(f'import "more";\n{body}\n')
+    assert ebt("-q", script).stdout == "(8, 8, 7)\n\n\n"
+    (folder / "e.ebt").write_text('begin { printf("e\\n"); }\n')
+    assert ebt("-q", script).stdout == "e\n(8, 8, 7)\n\n\n"
+    script.write_text('import "none";\nbegin { exit(); }\n')
+    (tmp_path / "none").mkdir()
+    assert "error: cannot import 'none': the folder has no scripts\n" in ebt(script).stderr
+    script.write_text('import "x.bpf.c";\nbegin { exit(); }\n')
+    assert "error: cannot import 'x.bpf.c': ebt takes no C functions\n" in ebt(script).stderr
 
 
 def test_imports_that_are_refused(ebt: Ebt, tmp_path: Path) -> None:

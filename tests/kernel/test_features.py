@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel import bpfcall
+from kernel import bpfcall, cpus
 from kernel.features import LiveFeatures
 from kernel.mounts import private_tracefs
 
@@ -70,7 +70,7 @@ def test_without_rights_nothing_is_supported() -> None:
 @pytest.mark.parametrize("kind", ["hash", "percpu_hash", "lru_hash", "array", "percpu_array"])
 @pytest.mark.parametrize("count", [0, 1, 5000])
 def test_all_entries_are_read(kind: str, count: int) -> None:
-    per_cpu = 8 * (bpfcall.possible_cpus() if kind.startswith("percpu") else 1)
+    per_cpu = 8 * (cpus.possible_cpus() if kind.startswith("percpu") else 1)
     fd = bpfcall.map_create(kind, 4, 8, max(count, 1) * (4 if kind == "lru_hash" else 1))
     try:
         for number in range(count):

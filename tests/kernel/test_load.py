@@ -16,6 +16,7 @@ import pytest
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
 from kernel import bpfcall
+from kernel.cpus import online_cpus, possible_cpus
 from kernel.mounts import private_tracefs
 from kernel.tracefs import find_tracefs
 from lang.diagnostics import CompilerBug
@@ -60,10 +61,10 @@ def plan(*programs: Program, maps: tuple[Map, ...] = (COUNTS,), **settings: obje
 
 def counted(loaded: Loaded, slot: int = 0) -> list[int]:
     """The count of a slot on each processor."""
-    cpus = bpfcall.possible_cpus()
-    value = bpfcall.map_lookup(loaded.map_fd("counts"), slot.to_bytes(4, "little"), 8 * cpus)
+    count = possible_cpus()
+    value = bpfcall.map_lookup(loaded.map_fd("counts"), slot.to_bytes(4, "little"), 8 * count)
     assert value is not None
-    return [int.from_bytes(value[at : at + 8], "little") for at in range(0, 8 * cpus, 8)]
+    return [int.from_bytes(value[at : at + 8], "little") for at in range(0, 8 * count, 8)]
 
 
 def simple(body: str = "count(0);") -> str:
@@ -204,7 +205,7 @@ def test_raw_tracepoint(mine: Object) -> None:
 def busy_processors() -> Iterator[None]:
     """Keep every processor from idling: the clock of an idle one hardly ticks."""
     spin = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-    spinning = [subprocess.Popen([sys.executable, "-c", spin, str(cpu)]) for cpu in bpfcall.online_cpus()]
+    spinning = [subprocess.Popen([sys.executable, "-c", spin, str(cpu)]) for cpu in online_cpus()]
     try:
         time.sleep(0.2)
         yield
@@ -222,7 +223,7 @@ def test_profile(counter: Object, cpus: str) -> None:
         time.sleep(0.3)
         loaded.detach()
         active = [cpu for cpu, hits in enumerate(counted(loaded)) if hits]
-        online = list(bpfcall.online_cpus())
+        online = list(online_cpus())
         assert active == (online if cpus == "all" else online[:1])
 
 
@@ -315,7 +316,7 @@ def every_syscall(root: Path) -> Iterator[Attach]:
 def test_program_runs_on_the_processor_asked_for(counter: Object) -> None:
     with load(plan(program("p", "special", point("begin", name="begin"))), counter) as loaded:
         fd = loaded.programs[0][1][0]
-        last = bpfcall.online_cpus()[-1]
+        last = online_cpus()[-1]
         bpfcall.prog_test_run(fd, flags=bpfcall.TEST_RUN_ON_CPU, cpu=last)
         assert [cpu for cpu, hits in enumerate(counted(loaded)) if hits] == [last]
         assert bpfcall.prog_id(fd) > 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel import bpfcall
+from kernel.cpus import possible_cpus
 from tests.conftest import Ebt, Result
 from tests.kernel.rows import events, functions, language, runs
 from tests.kernel.rows.language import SETUP, Row
@@ -72,7 +72,7 @@ def here() -> dict[str, str]:
     return {
         "YEAR": time.strftime("%Y"), "FOLDER": os.getcwd(), "CGROUP": str(os.stat("/sys/fs/cgroup").st_ino),
         "VFSREAD": "0x" + (address[1] if address else "0"),
-        "NCPUS": str(bpfcall.possible_cpus()),
+        "NCPUS": str(possible_cpus()),
     }  # fmt: skip
 
 

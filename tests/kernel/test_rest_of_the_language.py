@@ -172,3 +172,18 @@ def test_errorf_and_warnf_in_json(ebt: Ebt) -> None:
     places = [(line["type"], line["line"], line["col"]) for line in lines]
     assert places == [("errorf", 1, 9), ("warnf", 1, 30)]
     assert lines[0]["msg"] == "bad 3" and lines[1]["msg"].startswith("odd ")
+
+
+def test_address_of_a_variable_of_a_library(ebt: Ebt, tmp_path: Path) -> None:
+    """The first word of the environment, through libc's own variable."""
+    program = shutil.copy(shutil.which("ls") or "/bin/ls", tmp_path / fresh("ls"))
+    script = f"""
+        uprobe:libc:malloc /comm == "{Path(program).name}"/ {{
+            $first = *(uint64 *)*(uint64 *)uaddr("environ");
+            if (str($first) == "EBT=here") {{ @right = count(); }} else {{ @wrong = count(); }}
+        }}
+    """
+    out = ebt("-q", "-e", script, "-c", f"env -i EBT=here {program} /").stdout
+    assert "@right: " in out and "@wrong" not in out, out
+    wrong = ebt("check", "-e", 'uprobe:libc:malloc { print(uaddr("no_such_symbol")); }').stderr
+    assert "has no symbol 'no_such_symbol'\n" in wrong

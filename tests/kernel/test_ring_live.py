@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from codegen.plan import Attach, Event, EventField, Failure, Map, Place, Plan, Program, Settings
-from kernel import bpfcall
+from kernel import bpfcall, cpus
 from lang.types import INT64, UINT32, UINT64, VOID, Aggregate, Type
 from runtime import session
 from runtime.attach import AttachError
@@ -165,7 +165,7 @@ def run(loaded: Loaded, tmp_path: os.PathLike[str]) -> Run:
 
 
 def count(loaded: Loaded, name: str, key: bytes, number: int) -> None:
-    value = struct.pack("<Q", number) + bytes(8 * (bpfcall.possible_cpus() - 1))
+    value = struct.pack("<Q", number) + bytes(8 * (cpus.possible_cpus() - 1))
     bpfcall.map_update(loaded.map_fd(name), key, value)
 
 
@@ -191,7 +191,7 @@ def test_delivered_and_lost_are_all_that_was_sent() -> None:
     with Ring(item.ring_fd, 4096) as ring:
         item.emit((PRINT, 1), times=1000)
         delivered = sum(part.records for part in ring.drain())
-        raw = bpfcall.map_lookup(item.map_fd("ebt_lost"), bytes(4), 8 * bpfcall.possible_cpus()) or b""
+        raw = bpfcall.map_lookup(item.map_fd("ebt_lost"), bytes(4), 8 * cpus.possible_cpus()) or b""
         lost = sum(struct.unpack(f"<{len(raw) // 8}Q", raw))
         assert 0 < delivered < 1000 and delivered + lost == 1000
         item.emit((PRINT, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind, Settings
-from kernel import bpfcall
+from kernel import bpfcall, cpus
 from kernel.live import LiveMachine
 from kernel.mounts import private_tracefs
 from lang.records import replace
@@ -53,7 +53,7 @@ def plan(kind: ProgramKind, *names: str, module: str = "") -> Plan:
 
 
 def total(loaded: Loaded) -> int:
-    size = 8 * bpfcall.possible_cpus()
+    size = 8 * cpus.possible_cpus()
     value = bpfcall.map_lookup(loaded.map_fd("counts"), bytes(4), size)
     assert value is not None
     return sum(int.from_bytes(value[at : at + 8], "little") for at in range(0, size, 8))

@@ -7,14 +7,14 @@ import errno
 
 import pytest
 
-from kernel import bpfcall
+from kernel import bpfcall, cpus
 
 
 def test_cpu_lists() -> None:
-    assert bpfcall.parse_cpus("0\n") == (0,)
-    assert bpfcall.parse_cpus("0-2,7\n") == (0, 1, 2, 7)
-    assert bpfcall.parse_cpus("0,2-3,8-9") == (0, 2, 3, 8, 9)
-    assert bpfcall.possible_cpus() >= len(bpfcall.online_cpus()) >= 1
+    assert cpus.parse_cpus("0\n") == (0,)
+    assert cpus.parse_cpus("0-2,7\n") == (0, 1, 2, 7)
+    assert cpus.parse_cpus("0,2-3,8-9") == (0, 2, 3, 8, 9)
+    assert cpus.possible_cpus() >= len(cpus.online_cpus()) >= 1
 
 
 def test_object_names_are_what_the_kernel_takes() -> None:

@@ -19,12 +19,9 @@ ROOT = Path(__file__).parents[2]
 KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.ebtk"))}
 TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
-WORDS = {"dirtop": ("-d", "1 /")}
+WORDS = {"dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4")}
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
-FUNCTIONS_ONLY = set(
-    """mdflush cachestat dcsnoop dcstat dirtop filegone filelife fileslower filetop fsdist fsslower readahead
-    vfscount vfsstat numamove""".split()
-)
+FUNCTIONS_ONLY = set("mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove".split())
 _UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
@@ -32,7 +29,7 @@ REFUSED: dict[tuple[str, str], str] = {}
 
 def resolve(kind: str, text: str) -> int | str:
     """What options name is looked up on no system here."""
-    return text if kind == "directories" else 1
+    return text if kind in ("directories", "filesystem") else 1
 
 
 @pytest.mark.parametrize("path", TOOLS, ids=lambda path: Path(path).stem)

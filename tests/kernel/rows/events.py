@@ -78,6 +78,7 @@ FUNCTIONS: dict[str, Event] = {
                   "200));", r"~\S+ -I -S -B \S+work\.py name=NAME .*"),
     "reg": upper('@m[reg("di")] = count();', "@m[97]: 4"),
     "usym": first("print(usym(arg1));", "toupper"),
+    "uaddr": first('print(str(uaddr("_libc_intl_domainname")));', "libc"),
     "uptr": upper("@m[*uptr((uint8 *)arg1) == *(uint8 *)arg1] = count();", "@m[true]: 4"),
     "signal": (f'{OPEN} {{ if (str(args.filename) == "/row/first") {{ signal(SIGKILL); }} }} '
                "tracepoint:sched:sched_process_exit /FILTER && curtask.exit_code == 9/ { "

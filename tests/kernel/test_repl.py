@@ -1,0 +1,304 @@
+"""The prompt on a real terminal and a real kernel, driven by pexpect."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import PATIENCE, ROOT, Ebt
+from tests.kernel.support import fresh, work
+
+pytestmark = pytest.mark.kernel
+OPEN = "/etc/hostname"
+
+
+class Prompt:
+    """A session of `ebt repl` in a terminal of 80×24."""
+
+    def __init__(self, command: list[str], home: Path) -> None:
+        env = {
+            **os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(home), "VISUAL": str(home / "editor"),
+        }  # fmt: skip
+        self.child = pexpect.spawn(
+            command[0], [*command[1:], "repl"], encoding="utf-8", dimensions=(24, 80), env=env,
+            timeout=20 * PATIENCE, cwd=str(ROOT),
+        )  # fmt: skip
+        self.child.delaybeforesend = None
+        self.wait("ebt> ")
+
+    def wait(self, pattern: str) -> str:
+        """Wait for a pattern on the screen; the text of its first group, or all of it.
+
+        Where the cursor is asked for, answer as a terminal does: the bar at the bottom waits for that.
+        """
+        while self.child.expect([pattern, r"\x1b\[6n"]) == 1:
+            self.child.send("\x1b[1;1R")
+        match = self.child.match
+        assert isinstance(match, re.Match)
+        return str(match[1] if match.lastindex else match[0])
+
+    def enter(self, text: str) -> None:
+        """Type a line and end it."""
+        self.child.send(text + "\r")
+
+    def type(self, text: str) -> None:
+        """Type without ending the line."""
+        self.child.send(text)
+
+    def leave(self) -> int:
+        """Ctrl-D, confirmed where it asks; the exit status."""
+        self.child.sendcontrol("d")
+        while (found := self.child.expect([pexpect.EOF, r"\x1b\[6n", r"still running"])) != 0:
+            self.child.send("\x1b[1;1R" if found == 1 else "y\r")
+        self.child.wait()
+        assert self.child.exitstatus is not None
+        return self.child.exitstatus
+
+
+@pytest.fixture
+def prompt(ebt: Ebt, tmp_path: Path) -> Iterator[Prompt]:
+    made = Prompt(list(ebt.command), tmp_path)
+    try:
+        yield made
+    finally:
+        made.child.close(force=True)
+
+
+def counting(name: str) -> str:
+    return f'tracepoint:syscalls:sys_enter_openat /comm == "{name}"/ {{ @opens[comm] = count(); }}'
+
+
+def opens(name: str, number: int) -> None:
+    subprocess.run(work(f"name={name}", f"open={OPEN}:{number}"), check=True)
+
+
+
+def test_a_program_a_query_and_the_end(prompt: Prompt) -> None:
+    name = fresh("r")
+    prompt.enter(counting(name))
+    prompt.wait(r"\[1\] attached 1 probe")
+    opens(name, 23)
+    prompt.enter("@opens")
+    assert prompt.wait(rf"@opens\[{name}\]: (\d+)") == "23"
+    prompt.enter("clear @opens")
+    prompt.wait("@opens of job 1 is empty")
+    opens(name, 7)
+    prompt.enter("stop 1")
+    assert prompt.wait(rf"@opens\[{name}\]: (\d+)") == "7"
+    prompt.wait(r"\[1\] ended")
+    assert prompt.leave() == 0
+
+
+def test_two_jobs_and_rows_while_typing(prompt: Prompt) -> None:
+    name = fresh("r")
+    prompt.enter('interval:ms:100 { printf("tick\\n"); }')
+    prompt.wait(r"\[1\] attached")
+    prompt.type("tracepoint:syscalls:sys_enter_op")
+    prompt.wait("tick")
+    prompt.wait("tick")
+    prompt.type(f'enat /comm == "{name}"/ {{ printf("open %d\\n", 42); }}\r')
+    prompt.wait(r"\[2\] attached 1 probe")
+    prompt.enter("pause 1")
+    prompt.wait("goes to its log only")
+    opens(name, 3)
+    for _ in range(3):
+        prompt.wait(r"\[2\] open 42")
+    prompt.enter("jobs")
+    prompt.wait(r"\[1\] paused")
+    prompt.wait(r"\[2\] running")
+    prompt.enter("log 1 2")
+    prompt.wait("tick\r\ntick")
+    prompt.enter("resume 1")
+    prompt.wait(r"\[1\] tick")
+    prompt.enter("stop all")
+    prompt.wait("ended")
+    prompt.wait("ended")
+    assert prompt.leave() == 0
+
+
+def test_completion(prompt: Prompt) -> None:
+    prompt.type("tracepoint:sched:sched_process_ex")
+    prompt.wait("sched_process_exec")
+    prompt.child.sendcontrol("c")
+    prompt.type("tracepoint:syscalls:sys_enter_openat { @ = args.")
+    prompt.wait("filename")
+    prompt.type("fil\t")
+    prompt.wait("filename")
+    prompt.child.sendcontrol("c")
+
+
+def test_a_program_of_several_lines(prompt: Prompt) -> None:
+    for line in ("begin {", 'printf("one %d\\n", 23);', "exit();", "}"):
+        prompt.enter(line)
+    prompt.wait("one 23")
+    prompt.wait("ended")
+
+
+def test_errors_leave_the_session(prompt: Prompt) -> None:
+    prompt.enter("begin { @x = nothing_such; }")
+    prompt.wait("nothing_such.*Unknown identifier|[Uu]n(known|defined)")
+    prompt.child.sendcontrol("c")
+    prompt.enter("bogus")
+    prompt.wait("there is no command 'bogus'")
+    prompt.enter("stop 9")
+    prompt.wait("there is no job 9")
+    prompt.enter('begin { printf("still here %d\\n", 5); exit(); }')
+    prompt.wait("still here 5")
+
+
+def test_a_probe_that_cannot_be_attached_is_told_while_typing(prompt: Prompt) -> None:
+    prompt.type("tracepoint:sched:no_such_point { ")
+    prompt.wait("does not exist here")
+    prompt.child.sendcontrol("c")
+
+
+def test_watch_until_ctrl_c(prompt: Prompt) -> None:
+    name = fresh("r")
+    prompt.enter(counting(name))
+    prompt.wait("attached")
+    prompt.enter("watch @opens 0.2")
+    prompt.wait("@opens is empty")
+    opens(name, 5)
+    prompt.wait(rf"{name}\]: 5|\b5\b")
+    prompt.child.sendcontrol("c")
+    prompt.enter('begin { printf("after\\n"); exit(); }')
+    prompt.wait("after")
+
+
+def test_definitions_and_variables_stay(prompt: Prompt) -> None:
+    prompt.enter("set factor 23")
+    prompt.enter("macro times(x) { x * opt.factor }")
+    prompt.wait("defined macro times")
+    prompt.enter('begin { printf("got %d\\n", times(2)); exit(); }')
+    prompt.wait("got 46")
+    prompt.enter("set factor 100")
+    prompt.enter('begin { printf("got %d\\n", times(2)); exit(); }')
+    prompt.wait("got 200")
+
+
+def test_a_tool_with_options(prompt: Prompt) -> None:
+    name = fresh("r")
+    steps = work(f"name={name}", "wait", f"open={OPEN}:3", "wait")
+    with subprocess.Popen(steps, stdin=subprocess.PIPE) as load:
+        prompt.enter(f"run opensnoop -p {load.pid}")
+        prompt.wait(r"\[1\] attached")
+        assert load.stdin is not None
+        load.stdin.write(b"\n")
+        load.stdin.flush()
+        for _ in range(3):
+            prompt.wait(OPEN)
+        prompt.enter("run opensnoop --no-such")
+        prompt.wait("unknown option")
+        load.kill()
+
+
+def test_show_and_explain(prompt: Prompt) -> None:
+    prompt.enter("tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }")
+    prompt.wait("attached")
+    prompt.enter("show c")
+    prompt.wait("BPF_TABLE")
+    prompt.enter("show explain")
+    prompt.wait(r"\+.*tracepoint syscalls:sys_enter_openat")
+    prompt.enter("help hist")
+    prompt.wait("histogram of powers of two")
+    prompt.enter("kernel")
+    prompt.wait("ringbuf +works")
+
+
+def test_history_between_sessions(ebt: Ebt, tmp_path: Path) -> None:
+    first = Prompt(list(ebt.command), tmp_path)
+    first.enter('begin { printf("remembered\\n"); exit(); }')
+    first.wait("remembered\r\n")
+    assert first.leave() == 0
+    history = tmp_path / "ebt" / "history"
+    assert history.stat().st_mode & 0o777 == 0o600
+    second = Prompt(list(ebt.command), tmp_path)
+    second.child.sendcontrol("r")
+    second.type("remem")
+    second.wait("printf")
+    second.type("\r\r")
+    second.wait("remembered\r\n")
+    second.child.close(force=True)
+
+
+def test_edit(ebt: Ebt, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    (tmp_path / "written").write_text('begin { printf("edited %d\\n", 23); exit(); }\n')
+    editor.write_text(f'#!/bin/sh\ncp {tmp_path}/written "$1"\n')
+    editor.chmod(0o755)
+    session = Prompt(list(ebt.command), tmp_path)
+    session.enter("edit")
+    session.wait("edited 23")
+    session.child.close(force=True)
+
+
+def test_much_output_does_not_freeze_the_prompt(prompt: Prompt) -> None:
+    name = fresh("r")
+    prompt.enter(f'tracepoint:syscalls:sys_enter_read /comm == "{name}"/ {{ printf("row %d\\n", pid); }}')
+    prompt.wait("attached")
+    load = subprocess.Popen(work(f"name={name}", "read=1:3000000"))
+    try:
+        prompt.wait("lines more: log 1")
+        started = time.monotonic()
+        prompt.enter("help jobs")
+        prompt.wait("the programs that run")
+        assert time.monotonic() - started < 5 * PATIENCE
+    finally:
+        load.kill()
+        load.wait()
+
+
+def test_killed_it_leaves_nothing(ebt: Ebt, tmp_path: Path) -> None:
+    session = Prompt(list(ebt.command), tmp_path)
+    name = fresh("r")
+    session.enter(f"tracepoint:syscalls:sys_enter_openat {{ @{name}[comm] = count(); }}")
+    session.wait("attached")
+    listed = ["bpftool", "map", "list"]
+    assert name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    assert session.child.pid is not None
+    os.kill(session.child.pid, signal.SIGKILL)
+    session.child.wait()
+    deadline = time.monotonic() + 10 * PATIENCE
+    while name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def piped(ebt: Ebt, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ebt.command, "repl"], input=text, capture_output=True, text=True, timeout=60 * PATIENCE, check=False
+    )
+
+
+def test_from_a_pipe(ebt: Ebt, tmp_path: Path) -> None:
+    name, saved = fresh("r"), tmp_path / "map.json"
+    load = " ".join(work(f"name={name}", f"open={OPEN}:23"))
+    commands = [f"!{load}", "@opens", f"save @opens {saved}", f"save @opens {saved}.csv", "quit"]
+    done = piped(ebt, "\n".join([counting(name), *commands, ""]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"@opens[{name}]: 23" in done.stdout.splitlines()
+    assert json.loads(saved.read_text()) == {"@opens": {name: 23}}
+    assert Path(f"{saved}.csv").read_text().split() == ["key,value", f"{name},23"]
+
+
+def test_a_pipe_with_an_error(ebt: Ebt) -> None:
+    done = piped(ebt, 'bogus\nbegin { @ = x; }\nbegin {\n  printf("fine\\n");\n  exit();\n}\n')
+    assert done.returncode == 1 and "fine" in done.stdout
+    assert "there is no command 'bogus'" in done.stdout and "input:1:13: error:" in done.stdout
+
+
+def test_without_root(ebt: Ebt) -> None:
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", *ebt.command, "repl"],
+        input="", capture_output=True, text=True, timeout=60 * PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "needs root" in done.stderr and "Traceback" not in done.stderr
