@@ -1,4 +1,4 @@
-"""The tools for functions on the lab's kernels: what this machine's tests check, and functions of the kernel."""
+"""The tools for functions on the lab's kernels: what this machine's tests check, and the kernel's functions."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
 WORDS = {
     "dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4"),
-    "funclatency": ("vfs_read",), "funccount": ("t:sched:sched_switch",), "stackcount": ("t:sched:sched_switch",),
+    "funclatency": ("vfs_read",), "funccount": ("t:sched:sched_switch",),
+    "stackcount": ("t:sched:sched_switch",),
 }  # fmt: skip
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
 FUNCTIONS_ONLY = set(
