@@ -1,4 +1,4 @@
-"""The tools for functions on the lab's kernels: what this machine's tests check, and the kernel's functions."""
+"""The tools for functions on the lab's kernels, of programs and of the kernel."""
 
 from __future__ import annotations
 
