@@ -20,6 +20,7 @@ from kernel import bpfcall
 from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
 from kernel.cpus import online_cpus
+from kernel.limits import raise_limits
 from kernel.perfcall import (
     PERF_HARDWARE,
     PERF_SOFTWARE,
@@ -78,6 +79,7 @@ class LiveFeatures:
             works, reason = self._known[name]
             return Support(works, reason)
         if name not in self._passing:
+            raise_limits()  # before 5.11 what is tried counts as locked memory, beside what others hold
             support, settled = self._try(name)
             if not settled:
                 self._passing[name] = support

@@ -27,6 +27,7 @@ from kernel.bpfcall import (
     prog_test_run,
 )  # fmt: skip
 from kernel.cpus import possible_cpus
+from kernel.limits import raise_limits
 from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
@@ -77,7 +78,7 @@ def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str =
     `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
     Raises LoadError, with nothing left in the kernel.
     """
-    _raise_limits()
+    raise_limits()
     loaded = Loaded(plan)
     try:
         for item in plan.maps:
@@ -349,17 +350,3 @@ def _function(point: Attach, machine: HasTypes | None, name: str) -> tuple[int, 
         message = f"cannot attach {point.label}: this kernel's BTF{where} has no function {name}"
         raise LoadError(message, errno.ENOENT, place=point.place)
     return number, None if core else btf_object(point.module)
-
-
-def _raise_limits() -> None:
-    """Locked memory (maps count into it before 5.11) and open files, as far as we may."""
-    for which in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_NOFILE):
-        soft, hard = resource.getrlimit(which)
-        unlimited = which == resource.RLIMIT_MEMLOCK and soft != resource.RLIM_INFINITY
-        wishes = [(resource.RLIM_INFINITY, resource.RLIM_INFINITY)] if unlimited else []
-        for wish in [*wishes, (hard, hard)]:
-            try:
-                resource.setrlimit(which, wish)
-                break
-            except (OSError, ValueError):
-                continue

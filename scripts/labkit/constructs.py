@@ -43,7 +43,7 @@ CONSTRUCTS = (
     Construct("path of a file", "fexit:vfs_open { @[path(args.path)] = count(); }"),
     Construct("user function, entry", "uprobe:libc:malloc { @ = sum(arg0); }"),
     Construct("user function, exit", "uretprobe:libc:malloc { @ = count(); }"),
-    Construct("static probe of a program", "usdt:libc:memory_sbrk_more { @ = count(); }"),
+    Construct("static probe of a program", "usdt:libstdc++:libstdcxx:throw { @ = count(); }"),
     Construct("samples", "profile:hz:99 { @[kstack] = count(); }"),
     Construct("interval", "interval:s:1 { print(1); }"),
     Construct("software event", "software:page-faults:100 { @ = count(); }"),

@@ -38,8 +38,8 @@ import re
 open("/proc/self/comm", "w").write("reclaimer")
 reserve = "/proc/sys/vm/min_free_kbytes"
 before, free = open(reserve).read(), int(re.search(r"MemFree: +(\\d+)", open("/proc/meminfo").read())[1])
-open(reserve, "w").write(str(free + (64 << 10)))
-kept = [b"x" * (1 << 20) for n in range(100)]
+open(reserve, "w").write(str(free + (16 << 10)))
+kept = [b"x" * (1 << 20) for n in range(40)]
 open(reserve, "w").write(before)
 """
 

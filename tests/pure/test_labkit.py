@@ -1,8 +1,10 @@
 """scripts/lab without a guest: command lines, apt's text, the cache, ends of guests that a stand-in plays."""
 
 import lzma
+import os
 import shutil
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from labkit import cache, cli, debian, guest, host, initramfs, kernels, qemu, su
 from labkit.debian import Package, Source
 from labkit.initramfs import Job
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 META = """\
 Package: linux-image-amd64
 Version: 6.1.9-2
@@ -367,6 +370,22 @@ def test_an_unpacking_that_fails_leaves_nothing(lab: Path) -> None:
         (place / "half").write_text("half")
         raise host.LabError("disk full")
     assert list((cache.root() / "kernels/6.12").iterdir()) == []
+
+
+def test_a_download_that_was_killed_is_begun_anew(lab: Path) -> None:
+    code = """
+import os, signal
+from labkit import cache
+with cache.staging("6.12") as place:
+    (place / "half.deb").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SCRIPTS)})
+    assert done.returncode == -9
+    (left,) = (cache.root() / "kernels/6.12").iterdir()
+    assert (left / "half.deb").exists() and cache.unpacked("6.12") == []
+    with cache.staging("6.12") as place:
+        assert list(place.parent.iterdir()) == [place] and not (place / "half.deb").exists()
 
 
 # -- the suite
