@@ -241,8 +241,8 @@ def test_tcprtt(ebt: Ebt) -> None:
         assert sum(map(int, counts)) >= TIMES, result.stdout
         assert ("@rtt[127.0.0.1]:" in result.stdout) == bool(options)
         assert ("msecs\n" in result.stdout and "@average" in result.stdout) == ("-m" in options)
-    for options in (("-A", "192.0.2.1"), ("-a", "::1"), ("-6",)):
-        assert "@rtt" not in ebt("-q", "-c", command, "tcprtt", "-P", str(port), *options).stdout
+    for others in (("-A", "192.0.2.1"), ("-a", "::1"), ("-6",)):
+        assert "@rtt" not in ebt("-q", "-c", command, "tcprtt", "-P", str(port), *others).stdout
 
 
 @pytest.mark.tool("tcptop")
