@@ -11,7 +11,7 @@ from codegen.function import Function, reader
 from codegen.pieces import store_text
 from lang import ast
 from lang.convert import as_int
-from lang.functions_values import packed_address
+from lang.literals import packed_address
 from lang.types import Array, Buffer, Pointer, Space, Stack, Str, Type, size_of
 
 _INET, _INET6 = 2, 10  # AF_INET, AF_INET6 of include/linux/socket.h

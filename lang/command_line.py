@@ -163,7 +163,8 @@ class _Words:
 # ---- Help
 
 _VALUES = {
-    "string": "TEXT", "command": "COMMAND", "duration": "TIME", "size": "SIZE",
+    "string": "TEXT", "command": "COMMAND", "ports": "PORT,…", "address": "ADDRESS", "milliseconds": "MS",
+    "duration": "TIME", "size": "SIZE",
     "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
     "signals": "SIGNAL,…", "errno": "ERRNO", "syscall": "SYSCALL",
 }  # fmt: skip

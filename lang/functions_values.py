@@ -9,6 +9,7 @@ from lang import ast
 from lang.convert import as_int
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.fold import Constant
+from lang.literals import packed_address
 from lang.probes import Kind
 from lang.records import replace
 from lang.registers import REGISTERS, register
@@ -153,18 +154,6 @@ def _macaddr(typing: Typing, call: ast.Call) -> Type | None:
     if kind is not None and not (isinstance(kind, Array | Str) and size_of(kind) == 6):
         typing.error(call.arguments[0], f"macaddr() expects an array of 6 bytes, not {kind}")
     return Formatted("mac_address", Array(UINT8, 6))
-
-
-def packed_address(text: str) -> bytes | None:
-    """The bytes of an IPv4 or IPv6 address in network order; None for what is none."""
-    import socket  # every start would pay for it
-
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            return socket.inet_pton(family, text)
-        except (OSError, UnicodeEncodeError, ValueError):
-            continue
-    return None
 
 
 def _pton(typing: Typing, call: ast.Call) -> Type | None:

@@ -80,3 +80,15 @@ def parse_string(text: str) -> str:
     plain = _ESCAPE.sub(replace, text[1:-1])
     # Escaped bytes may spell UTF-8 together: let them join as they would in C.
     return plain.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def packed_address(text: str) -> bytes | None:
+    """The bytes of an IPv4 or IPv6 address in network order; None for what is none."""
+    import socket  # every start would pay for it
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_pton(family, text)
+        except (OSError, UnicodeEncodeError, ValueError):
+            continue
+    return None

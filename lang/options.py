@@ -12,7 +12,7 @@ from lang import ast
 from lang.constants import well_known
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
-from lang.literals import DURATIONS, parse_integer
+from lang.literals import DURATIONS, packed_address, parse_integer
 from lang.records import dataclass, field
 from lang.types import BOOL, INT64, UINT64, Int, Str, Type
 
@@ -24,8 +24,8 @@ SYSTEM_KINDS: dict[str, int | str] = {
 }  # fmt: skip
 _ALWAYS_GIVEN = ("directories", "filesystem")
 KINDS = (
-    *_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", "events", "calls",
-    *SYSTEM_KINDS,
+    *_INTEGERS, "bool", "string", "enum", "duration", "milliseconds", "size", "flags", "command", "events",
+    "calls", "ports", "address", *SYSTEM_KINDS,
 )  # fmt: skip
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -33,7 +33,11 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _FLAG = re.compile(r"-[A-Za-z0-9]|--[A-Za-z0-9][\w-]*")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 MAX_TEXT = 4000
-_NOTHING = {"flags": "", "bool": "false", "string": "", "command": "", "duration": "0", "size": "0"}
+_MAX_PORTS = 32
+_NOTHING = {
+    "flags": "", "bool": "false", "string": "", "command": "", "ports": "", "address": "",
+    "duration": "0", "milliseconds": "0", "size": "0",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,31 @@ def _named_bits(option: ast.Option, text: str) -> int:
     return bits
 
 
+def _milliseconds(option: ast.Option, text: str) -> int:
+    """`10`, `0.1`, and whatever a duration can be: nanoseconds."""
+    try:
+        return _duration(option, f"{text}ms" if text[-1:].isdigit() else text)
+    except ValueError as wrong:
+        raise ValueError(str(wrong).replace("duration, such as 10ms", "time in ms, such as 10")) from None
+
+
+def _ports(option: ast.Option, text: str) -> str:
+    """`80,443` → a line for each port; nothing for none."""
+    ports = [word.strip() for word in text.split(",")] if text else []
+    for port in ports:
+        if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 1 << 16):
+            raise ValueError(f"'{port}' is no port")
+    if len(ports) > _MAX_PORTS:
+        raise ValueError(f"{len(ports)} ports: at most {_MAX_PORTS}")
+    return "\n".join(str(int(port)) for port in ports)
+
+
+def _address(option: ast.Option, text: str) -> str:
+    if text and packed_address(text) is None:
+        raise ValueError(f"'{text}' is no IP address")
+    return text
+
+
 def _size(option: ast.Option, text: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
@@ -205,8 +234,11 @@ _READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
     "command": _text,
     "enum": _choice,
     "duration": _duration,
+    "milliseconds": _milliseconds,
     "size": _size,
     "flags": _named_bits,
+    "ports": _ports,
+    "address": _address,
 }
 
 

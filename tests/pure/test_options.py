@@ -297,3 +297,37 @@ def test_bounds_and_what_the_system_knows() -> None:
         with pytest.raises(CommandLineError) as wrong:
             read(words)
         assert str(wrong.value) == message
+
+
+PORTS = """option ports: ports "-P";
+option address: address "-a";
+option least: milliseconds = 0 "MS";
+begin { for $port : opt.ports { print($port); } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ("", "", 0)),
+        ("-P 80,0443 -a ::1 0.1", ("80\n443", "::1", 100_000)),
+        ("-P 1 -a 192.0.2.1 3", ("1", "192.0.2.1", 3_000_000)),
+        ("5us", ("", "", 5_000)),
+        ("-P 80,,1", "-P: '' is no port"),
+        ("-P 65536", "-P: '65536' is no port"),
+        ("-P " + ",".join("1" * 33), "-P: 33 ports: at most 32"),
+        ("-a 1.2.3", "-a: '1.2.3' is no IP address"),
+        ("1x", "MS: '1x' is no time in ms, such as 10 or 1.5s"),
+    ],
+)
+def test_ports_addresses_times(words: str, expected: tuple[Constant, ...] | str) -> None:
+    script = parse(Source("t.ebt", PORTS))
+    if isinstance(expected, str):
+        with pytest.raises(CommandLineError) as wrong:
+            read_words(script, words.split())
+        assert str(wrong.value) == expected
+        return
+    given = read_words(script, words.split())[0].options
+    found = values_for(script.options, given)
+    assert (found["ports"], found["address"], found["least"]) == expected
+    check(script, default_machine(), options=given)
