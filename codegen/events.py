@@ -137,6 +137,14 @@ def _print(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
+def _folded(f: Function, node: ast.Call) -> Value:
+    first, *rest = node.arguments
+    assert isinstance(first, ast.Map)
+    between = f.constant(rest[0]) if rest else ""
+    emit_event(f, "folded", node, (), str(between), f.program.user_map(first.name)[0].name)
+    return NOTHING
+
+
 def _literal(f: Function, node: ast.Expression | None) -> int:
     value = f.constant(node) if node is not None else 0
     assert isinstance(value, int)
@@ -218,6 +226,7 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "cat": _formatted("cat"),
     "system": _formatted("system"),
     "print": _print,
+    "folded": _folded,
     "clear": _map_action("clear"),
     "zero": _map_action("zero"),
     "time": _time,

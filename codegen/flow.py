@@ -20,7 +20,7 @@ from lang.records import replace
 from lang.types import Aggregate, Record, Tuple, Type, size_of
 
 MAX_PLAIN_ROUNDS = 256  # of a loop that is left to the C compiler and the verifier
-MAX_VERIFIED_ROUNDS = 1024  # the same where there is no bpf_loop: more is beyond what the verifier looks at
+MAX_VERIFIED_ROUNDS = 512  # the same without bpf_loop: the verifier keeps at most 8192 branches in mind (6.1)
 CUT_OFF = f"the loop ended after {MAX_VERIFIED_ROUNDS} rounds: this kernel has no bpf_loop for more"
 
 

@@ -27,7 +27,7 @@ ProgramKind = Literal[
 ]
 Action = Literal[
     "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
-    "errorf", "warnf", "emit", "table", "screen",
+    "errorf", "warnf", "emit", "table", "screen", "folded",
 ]  # fmt: skip
 
 

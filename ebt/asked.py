@@ -15,6 +15,11 @@ COMMANDS = ("check", "compile", "doctor", "explain", "fmt", "list", "profile", "
 MAX_SCRIPT_BYTES = 64 << 20
 
 
+def names_command(words: Sequence[str]) -> bool:
+    """Whether the words begin with a command; `profile` is one before `save`, else the tool of that name."""
+    return bool(words) and words[0] in COMMANDS and (words[0] != "profile" or "save" in words)
+
+
 class NoScript(UsageError):
     """There is no file of this name."""
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from ebt.asked import COMMANDS, About, NoScript, ShowHelp, read_asked
+from ebt.asked import About, NoScript, ShowHelp, names_command, read_asked
 from ebt.messages import WRONG, tell
 from ebt.options import UsageError, read_options, read_options_before
 from ebt.run import run_asked
@@ -67,7 +67,7 @@ def _printed(words: list[str], sources: list[Source]) -> int:
 def _command(words: list[str], sources: list[Source]) -> int:
     if not words and sys.stdin.isatty() and sys.stdout.isatty():
         words = ["repl"]
-    if words and words[0] in COMMANDS:
+    if names_command(words):
         return int(import_module("ebt.commands").COMMANDS[words[0]](words[1:], sources))
     front, rest = read_options_before(words)
     if front.help or front.version or front.list:

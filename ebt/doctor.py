@@ -27,7 +27,7 @@ _MEANS = {
     "probe_read_kernel": ("reads of kernel memory", "bpf_probe_read, for kernel and user alike"),
     "percpu_lookup": ("per-CPU sums read in a probe", "one sum that all CPUs share; not min() and max()"),
     "for_each_map_elem": ("loops over maps in a probe", ""),
-    "bpf_loop": ("long loops", "loops of up to 1024 rounds"),
+    "bpf_loop": ("long loops", "loops of up to 512 rounds"),
     "kprobe_multi": ("many functions attached at once", "one after the other"),
     "big_keys": ("map keys of more than 512 bytes", ""),
     "btf": ("types of kernel structs", ""),

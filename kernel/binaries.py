@@ -20,8 +20,8 @@ def find_binary(name: str, pid: int = 0) -> str | None:
     """The path of a program or library; None if there is none.
 
     With a slash it is a path. `libc` and `libc.so.6` are looked up in what the process has mapped, then as
-    the loader would; other names in PATH, then as libraries. The file of a process with another root is
-    given as /proc/PID/root/…, which opens from here.
+    the loader would; other names in PATH, then as libraries, with `lib` in front too (`c`). The file of a
+    process with another root is given as /proc/PID/root/…, which opens from here.
     """
     root = _root_of(pid)
     if "/" in name:
@@ -33,7 +33,7 @@ def find_binary(name: str, pid: int = 0) -> str | None:
         place = look(name, pid, root)
         if place is not None:
             return place
-    return None
+    return None if name.startswith("lib") or ".so" in name else _library(f"lib{name}", pid, root)
 
 
 def mapped_files(pid: int, pattern: str) -> tuple[str, ...]:

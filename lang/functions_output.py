@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lang import ast
-from lang.convert import as_int, is_format, settle
+from lang.convert import as_int, castable, is_format, settle
 from lang.printf import Conversion, conversions
 from lang.signature import Function, Typing, expect_int, expect_text, fixed
 from lang.types import BOOL, VOID, Aggregate, Bool, Buffer, Enum, Formatted, Int, Pointer, Tuple, Type, Void
@@ -87,6 +87,20 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
         value = typing.constant(node)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             typing.error(node, f"print(): the {name} argument must be a literal that is not negative")
+    return VOID
+
+
+def _folded(typing: Typing, call: ast.Call) -> Type | None:
+    first = call.arguments[0]
+    info = typing.map(first)
+    number = castable(info.value) if info is not None and info.value is not None else None
+    if info is None:
+        if typing.type(first) is not None:
+            typing.error(first, "folded() expects a map", "folded(@map)")
+    elif info.keyed is False or (info.value is not None and (number is None or as_int(number) is None)):
+        typing.error(first, "folded() expects a map of numbers with a key", "@map[ustack, kstack] = count()")
+    if len(call.arguments) == 2 and not isinstance(typing.constant(call.arguments[1]), str):
+        typing.error(call.arguments[1], "folded() expects a constant string between the stacks", '"-"')
     return VOID
 
 
@@ -192,6 +206,9 @@ OUTPUT = (
     Function("fail", 1, None, _fail, "fail(format, literal, …)", "refuse to compile"),
     Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
     Function("print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"),
+    Function(
+        "folded", 1, 2, _folded, "folded(@map[, between])", "a line for each stack, for flame graphs"
+    ),
     Function("clear_screen", 0, 0, fixed(VOID), "clear_screen()", "clear the terminal, or an empty line"),
     Function("time", 0, 1, _time, "time([format])", "print the time of day, by strftime"),
     Function("exit", 0, 1, _exit, "exit([code])", "end the script"),

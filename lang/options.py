@@ -23,7 +23,10 @@ SYSTEM_KINDS: dict[str, int | str] = {
     "syscall": -1, "directory": 0, "directories": "", "filesystem": "",
 }  # fmt: skip
 _ALWAYS_GIVEN = ("directories", "filesystem")
-KINDS = (*_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", *SYSTEM_KINDS)
+KINDS = (
+    *_INTEGERS, "bool", "string", "enum", "duration", "size", "flags", "command", "events", "calls",
+    *SYSTEM_KINDS,
+)  # fmt: skip
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
@@ -165,6 +168,25 @@ def _size(option: ast.Option, text: str) -> int:
     return _whole(text, found[1], _UNITS[found[2].lower()])
 
 
+def _events(option: ast.Option, text: str) -> str:
+    """A pattern as BCC's tools take it → an attach point; of the kind `calls` the returns of functions.
+
+    FUNCTION is the kernel's, LIBRARY:FUNCTION a program's, t:CATEGORY:NAME a tracepoint, u:LIBRARY:NAME
+    a static probe; p: may stand in front of functions.
+    """
+    letter, *parts = text.split(":")
+    returns = "ret" if option.kind == "calls" else ""
+    if letter in ("t", "u") and parts and not returns:
+        point = [{"t": "tracepoint", "u": "usdt"}[letter], *parts]
+    else:
+        names = parts if letter == "p" and parts else [letter, *parts]
+        names = names[1:] if names[0] == "" else names
+        point = [f"u{returns}probe" if len(names) > 1 else f"k{returns}probe", *names]
+    if not all(point) or len(point) < 2 or (point[0] not in ("tracepoint", "usdt") and len(point) > 3):
+        raise ValueError(f"'{text}' is no pattern, such as vfs_* or c:malloc")
+    return ":".join(point)
+
+
 def _whole(text: str, number: str, unit: int) -> int:
     whole, _, part = number.partition(".")
     part = (part or "0")[:18]
@@ -178,6 +200,8 @@ _READERS: dict[str, Callable[[ast.Option, str], Constant]] = {
     **dict.fromkeys(_INTEGERS, _integer),
     "bool": _bool,
     "string": _text,
+    "events": _events,
+    "calls": _events,
     "command": _text,
     "enum": _choice,
     "duration": _duration,

@@ -61,6 +61,8 @@ class Actions:
                 return self._emit(event)
             case "table":
                 return partial(_repeat, partial(self._table, event))
+            case "folded":
+                return partial(_repeat, partial(self._folded, event))
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
             case "cat" | "system" | "errorf" | "warnf":
@@ -92,6 +94,13 @@ class Actions:
         dump = self._maps.dump(event.map, event.top, event.div)
         if dump is not None:
             self._writer.map(dump)
+
+    def _folded(self, event: Event) -> None:
+        """Lines for programs that make pictures; JSON has the map itself."""
+        if self._writer.json:
+            self._print_map(event)
+        else:
+            self._writer.rows(self._maps.folded(event))
 
     def _told(self, event: Event, text: str) -> None:
         """What is done with the text of a format that is not simply printed."""

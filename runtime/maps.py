@@ -16,6 +16,7 @@ from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
 from lang.types import Aggregate, Enum, Int, Record, Type, size_of
 from runtime import histogram, series
+from runtime.folded import folded_lines
 from runtime.order import key_order, unpack, wrapped
 from runtime.table import make_table, reduce_records
 from runtime.text import Dump, DumpType, Table
@@ -133,6 +134,15 @@ class Maps:
         raws = self._reduced(item, [raw for _, raw in entries])
         numbers = self._numbers(item, raws)
         return make_table(event, item, [key for key, _ in entries], raws, numbers, self._values)
+
+    def folded(self, event: Event) -> list[str]:
+        """What `folded(@map)` shows, the largest number last."""
+        item = self._maps[event.map]
+        entries = self._entries(item)
+        numbers = self._numbers(item, [raw for _, raw in entries]) or []
+        ordered = sorted(zip(numbers, (key for key, _ in entries), strict=True), key=lambda entry: entry[0])
+        keys = [key for _, key in ordered]
+        return folded_lines(item, keys, [number for number, _ in ordered], self._values, event.text)
 
     def _written(self, item: Map, raw: bytes) -> bool:
         """Whether any CPU wrote the scalar."""

@@ -86,4 +86,4 @@ def test_what_cannot_be_written_leaves_nothing(ebt: Ebt, tmp_path: Path) -> None
         assert result.rc == 1 and message in result.stderr, result
         assert result.stderr.startswith("ebt: error: cannot write "), result
     assert list(tmp_path.iterdir()) == []
-    assert ebt("profile").stderr == "ebt: error: usage: ebt profile save FILE\n"
+    assert ebt("profile", "save").stderr == "ebt: error: usage: ebt profile save FILE\n"

@@ -19,9 +19,15 @@ ROOT = Path(__file__).parents[2]
 KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.ebtk"))}
 TOOLS = sorted({tool.path for tool in all_tools()})
 # what a tool must be given to run at all
-WORDS = {"dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4")}
+WORDS = {
+    "dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4"),
+    "funclatency": ("vfs_read",), "funccount": ("t:sched:sched_switch",),
+    "stackcount": ("t:sched:sched_switch",),
+}  # fmt: skip
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
-FUNCTIONS_ONLY = set("mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove".split())
+FUNCTIONS_ONLY = set(
+    "mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove funclatency".split()
+)
 _UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
