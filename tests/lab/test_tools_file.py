@@ -5,6 +5,7 @@ Those that tracepoints can serve are tested as on this machine, on ext4 and othe
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,9 @@ def test_filegone(ebt: Ebt, work: Work) -> None:
 def test_vfscount(ebt: Ebt, work: Work) -> None:
     rows = tool_rows(ebt, "vfscount", "--comm", work.name, command=work(CALLS))
     found = {row["FUNC"]: row["COUNT"] for row in rows}
-    assert (found["vfs_unlink"], found["vfs_mkdir"], found["vfs_rmdir"]) == (7, 5, 3)
+    assert (found["vfs_unlink"], found["vfs_mkdir"]) == (7, 5)
+    # the compiler has inlined it there
+    assert found.get("vfs_rmdir") == (None if os.environ["EBT_LAB_KERNEL"] == "5.10" else 3)
     assert found["vfs_write"] == 16 and all(row["ADDR"] for row in rows)
 
 
