@@ -141,7 +141,8 @@ def mirror() -> Iterator[str]:
 # ---- NFS, served and mounted by this kernel
 
 _FOREVER, _DOMAIN = 2147483647, "lab"
-_EXPORT_FLAGS = 0x2 | 0x400  # ports above 1024 may ask; root stays root by the lack of ROOTSQUASH
+# include/uapi/linux/nfsd/export.h: ports above 1024 may ask, no check of subtrees, handles by the fsid
+_EXPORT_FLAGS = 0x2 | 0x400 | 0x2000
 
 
 @contextmanager
@@ -162,14 +163,15 @@ def _nfs() -> Iterator[Path]:
         export = f"{_DOMAIN} {shared} {_FOREVER} {_EXPORT_FLAGS} 65534 65534 0"
         _say(caches / "nfsd.export/channel", export)
         _say(caches / "nfsd.fh/channel", f"{_DOMAIN} 1 \\x00000000 {_FOREVER} {shared}")
-        for name, text in (("nfsv4gracetime", "1"), ("nfsv4leasetime", "10")):
-            with suppress(OSError):
-                _say(control / name, text)
+        Path("/var/lib/nfs/v4recovery").mkdir(parents=True, exist_ok=True)
+        for name in ("nfsv4gracetime", "nfsv4leasetime"):
+            _say(control / name, "10")
         with suppress(OSError):
             _say(control / "versions", "-2 -3 +4 +4.1 +4.2")
         _listen(control)
         _say(control / "threads", "2")
         stack.callback(_say, control / "threads", "0")
+        _say(control / "v4_end_grace", "Y")  # there is no client from before
         data = "vers=4.2,addr=127.0.0.1,clientaddr=127.0.0.1,soft,timeo=50"
         yield stack.enter_context(_mount("127.0.0.1:/", "nfs4", Path("/run/ebt-lab/nfs"), data))
 
