@@ -12,7 +12,7 @@ from btkit.run import attempt
 from btkit.tools import TOOLS, Tool
 from tests.conftest import PATIENCE, Ebt
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 # those that print rows on the development machine are tested there
