@@ -159,7 +159,9 @@ def _bounded_loop(f: Function, node: ast.ForRange, info: VariableInfo, range: tu
     c_type, start, rounds = range
     index = f.names.fresh("round")
     f.code.line("#pragma clang loop unroll(disable)")
-    with f.code.block(f"for (u32 {index} = 0; {index} < {MAX_VERIFIED_ROUNDS}; {index}++)", fresh=True):
+    with f.code.block(f"for (u64 {index} = 0; {index} < {MAX_VERIFIED_ROUNDS}; {index}++)", fresh=True):
+        # clang would make one test of the two, for != the end, by which old verifiers see no end
+        f.code.line(f'asm volatile("" : "+r"({index}));')
         f.code.line(f"if ({index} >= {rounds})")
         f.code.line("    break;")
         f.variables[info] = f.temporary(node.variable.name[1:], c_type, f"{start} + {index}")
