@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 
 from codegen.names import identifier
 from lang.diagnostics import CompilerBug
@@ -188,11 +189,15 @@ class TypeTable:
         return found
 
     def _struct_name(self, struct: Struct) -> str:
-        name = struct.name or f"anonymous_{struct.id}"
+        """Unique, and the same for a kernel and its recording, whose ids differ."""
+        name = struct.name or "anonymous"
         if name in _DECLARED_ELSEWHERE or name.startswith("bpf_") or struct.kind == "union":
             name = f"kernel_{name}"
         taken = {layout.name for layout in self.layouts.values()} | set(self.composites)
-        return name if name not in taken else f"{name}_{struct.id}"
+        if struct.name and name not in taken:
+            return name
+        numbered = (f"{name}_{number}" for number in count(2 if struct.name else 1))
+        return next(item for item in numbered if item not in taken)
 
     def _fixed(self, name: str, lines: list[str]) -> str:
         self.composites.setdefault(name, lines)
