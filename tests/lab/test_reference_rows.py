@@ -9,7 +9,7 @@ from tests.kernel.support import fresh, said, tracer
 from tests.kernel.test_reference_rows import by_row, compare, own
 from tests.lab import rows
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("table", rows.TABLES)

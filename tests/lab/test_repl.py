@@ -10,7 +10,7 @@ from tests.kernel.prompt import Prompt, prompt
 from tests.kernel.support import fresh, work
 
 __all__ = ["prompt"]  # a fixture
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 def test_functions_of_the_kernel(prompt: Prompt) -> None:

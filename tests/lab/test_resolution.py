@@ -34,7 +34,7 @@ from runtime.object import Object
 from tests.conftest import Ebt
 from tests.kernel.support import Trace, Traced, fresh, lines, tracer
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 KERNEL = os.environ.get("EBT_LAB_KERNEL", "")
 
 
