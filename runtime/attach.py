@@ -245,6 +245,8 @@ def _missing(kind: ProgramKind, point: Attach) -> str:
         case "kprobe" | "kretprobe":
             if not os.path.exists(f"{_PMU}/kprobe/type"):
                 return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)"
+            if not point.name:
+                return "no instruction of the kernel that may be probed lies there"
             return f"{point.name} cannot be probed: no such function, or it is inlined"
         case "uprobe" | "uretprobe":
             if not os.path.exists(f"{_PMU}/uprobe/type"):
