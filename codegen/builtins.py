@@ -203,10 +203,11 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
     f.program.helper("stack")
     f.program.stacks()
     own = kind.space == "kernel" and f.mechanism in ("fentry", "fexit")
-    name, size = "frames", STACK_FRAMES + (OWN_FRAMES if own else 0)
+    name, size = "frames", STACK_FRAMES
     if own:
         f.program.helper("stack_behind")
-        name = "all_frames"
+        # a whole entry of the map of stacks is copied from behind what is left out
+        name, size = f"frames_behind_{kind.skip}", STACK_FRAMES + OWN_FRAMES + kind.skip
     if not any(f" {name}[" in line for line in f.scratch):
         f.in_scratch(name, f"u64 {name}[{size}]", size * 8)
     flags = BPF_F_USER_STACK if kind.space == "user" else 0
