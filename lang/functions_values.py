@@ -84,7 +84,8 @@ def _symbol(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
 
 def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
     def rule(typing: Typing, call: ast.Call) -> Type | None:
-        mode, numbers = typing.scene.settings.stack_mode, []
+        mode = typing.scene.settings.stack_mode
+        numbers: list[int] = []
         for node in call.arguments:
             if isinstance(node, ast.Name) and node is call.arguments[0]:
                 if node.name == "build_id":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lang import ast
 from lang.builtins import ARGUMENT
-from lang.checked import VariableInfo
+from lang.checked import Target, VariableInfo
 from lang.convert import as_int, castable, is_flexible, promote
 from lang.diagnostics import Diagnostics
 from lang.expand import Expansion
@@ -101,11 +103,29 @@ class Flow(Inference):
         kind, *parts = text.split(":")
         if kind == "helper":
             return self.machine.supports(":".join(parts).removeprefix("bpf_")).works
+        if self._targets(node, kind, parts):
+            return True
+        last, dot, argument = (parts or [""])[-1].rpartition(".")
+        if not dot or "." in last:  # a function's name may have dots of its own
+            return False
+        targets = self._targets(node, kind, [*parts[:-1], last])
+        return any(self._has_argument(item, argument) for item in targets)
+
+    def _targets(self, node: ast.Call, kind: str, parts: Sequence[str]) -> list[Target]:
+        """What such an attach point would stand for here."""
         found = Diagnostics()
         expansion = Expansion(self.machine, self.parameters, self.settings, found, options=self.option_values)
         spans = tuple(node.span for _ in parts)
         point = ast.AttachPoint(node.span, kind, node.span, tuple(parts), spans)
-        return bool(expand_attach_point(point, expansion)) and not found.errors
+        targets = expand_attach_point(point, expansion)
+        return [] if found.errors else targets
+
+    def _has_argument(self, target: Target, name: str) -> bool:
+        if target.kind == "tracepoint" and target.fields is None:
+            event = self.machine.tracepoint(target.category, target.name)
+            return event is not None and any(field.name == name for field in event.fields)
+        names = [field.name for field in target.fields or ()]
+        return name in names or any(item.name == name for item in target.parameters or ())
 
     def _type_exists(self, text: str) -> bool:
         head, *path = text.split(".")

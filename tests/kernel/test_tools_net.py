@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -330,6 +332,53 @@ def test_pktwho_of_echoes(ebt: Ebt) -> None:
     assert tool_rows(ebt, "pktwho", "-P", "udp", "--comm", "python3", command=python(ECHOES)) == []
 
 
+def places(rows: list[dict[str, Any]]) -> Counter[str]:
+    """How often each place was passed."""
+    return Counter(row["PLACE"].partition(" ")[0] for row in rows)
+
+
+@pytest.mark.tool("skbtrace")
+@pytest.mark.parametrize(("host", "layer"), [("127.0.0.1", "udp"), ("::1", "udpv6")])
+def test_skbtrace(ebt: Ebt, host: str, layer: str) -> None:
+    port = free_port(host)
+    command = datagrams(port, host)
+    rows = tool_rows(ebt, "skbtrace", "-P", "udp", "--port", str(port), "-T", "--show-netns", command=command)
+    passed = places(rows)
+    for place in ("net_dev_queue", "net_dev_start_xmit", "net_dev_xmit", "netif_receive_skb", "kfree_skb"):
+        assert passed[place] == TIMES, passed
+    functions = {place: number for place, number in passed.items() if place.startswith(("ip", "udp"))}
+    if functions:  # none on a kernel whose functions cannot be probed
+        assert functions[f"{layer}_rcv"] == TIMES, functions
+    netns = os.stat("/proc/self/ns/net").st_ino
+    assert {(row["DADDR"], row["DPORT"], row["PROTO"], row["NETNS"]) for row in rows} == {
+        (host, port, "UDP", netns)
+    }
+    for options in (("-P", "tcp"), ("--port", "1"), ("-a", "192.0.2.1"), ("-n", "1")):
+        rows = tool_rows(ebt, "skbtrace", *options, command=command)
+        assert [row for row in rows if row["DPORT"] == port] == []
+
+
+@pytest.mark.tool("skbtrace")
+def test_skbtrace_of_drops(ebt: Ebt) -> None:
+    port = free_port()
+    rows = tool_rows(ebt, "skbtrace", "--drops", "--port", str(port), command=refused_connections(port))
+    assert len(rows) == TIMES and {row["DPORT"] for row in rows} == {port}
+    dropped = {row["PLACE"] for row in rows}
+    assert dropped <= {"kfree_skb SKB_DROP_REASON_NO_SOCKET at tcp_v4_rcv", "kfree_skb at tcp_v4_rcv"}
+    words = ("skbtrace", "--drops", "-s", "--port", str(port))
+    result = ebt("-q", "-c", refused_connections(port), *words)
+    assert result.stdout.count("ip_protocol_deliver_rcu+") == TIMES
+
+
+@pytest.mark.tool("skbtrace")
+def test_skbtrace_counts(ebt: Ebt) -> None:
+    port = free_port()
+    rows = tool_rows(ebt, "skbtrace", "-c", "-P", "udp", "--port", str(port), command=datagrams(port))
+    counted = {row["PLACE"]: row["COUNT"] for row in rows if "PLACE" in row}
+    assert counted["net_dev_queue"] == counted["netif_receive_skb"] == TIMES
+    assert [row["COUNT"] for row in rows if row.get("DROPPED_AT", "").startswith("__udp4_lib_rcv")] == [TIMES]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -339,6 +388,7 @@ def test_pktwho_of_echoes(ebt: Ebt) -> None:
         (("tcpconnlat", "much"), "tcpconnlat: MIN_MS: 'much' is no time in ms, such as 10 or 1.5s"),
         (("tcprtt", "-a", "1.2.3"), "tcprtt: -a: '1.2.3' is no IP address"),
         (("pktwho", "-P", "sctp"), "pktwho: -P: 'sctp' is none of any, icmp, tcp, udp"),
+        (("skbtrace", "--all", "--drops"), "skbtrace: --all and --drops cannot be used together"),
         (("tcppktlat", "-l", "0"), "tcppktlat: -l: 0 is too small: at least 1"),
     ],
 )

@@ -1,16 +1,23 @@
-"""The tools for the network on the lab's kernels, by the kernel's functions: what this machine's tests check.
+"""The tools for the network on the lab's kernels, by the kernel's functions: as this machine's tests check them.
 
-Connections over the loopback with known numbers of bytes, refused ones, full queues; and filters that exclude.
+Connections over the loopback with known numbers of bytes, refused ones, full queues; filters that exclude.
 """
 
 from __future__ import annotations
 
 import pytest
 
+from tests.conftest import Ebt
 from tests.kernel.test_tools_net import (
+    TIMES,
+    datagrams,
+    free_port,
     test_pktwho_of_connections,
     test_pktwho_of_datagrams,
     test_pktwho_of_echoes,
+    test_skbtrace,
+    test_skbtrace_counts,
+    test_skbtrace_of_drops,
     test_solisten,
     test_tcpaccept,
     test_tcpconnect,
@@ -27,12 +34,16 @@ from tests.kernel.test_tools_net import (
     test_tcptop,
     test_tcptracer,
 )
+from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.lab
 __all__ = [
     "test_pktwho_of_connections",
     "test_pktwho_of_datagrams",
     "test_pktwho_of_echoes",
+    "test_skbtrace",
+    "test_skbtrace_counts",
+    "test_skbtrace_of_drops",
     "test_solisten",
     "test_tcpaccept",
     "test_tcpconnect",
@@ -49,3 +60,17 @@ __all__ = [
     "test_tcptop",
     "test_tcptracer",
 ]
+
+
+@pytest.mark.tool("skbtrace")
+def test_skbtrace_of_every_function(ebt: Ebt) -> None:
+    """Each function that takes a packet, by whichever of its arguments."""
+    port = free_port()
+    command = datagrams(port)
+    rows = tool_rows(
+        ebt, "skbtrace", "--all", "-c", "-P", "udp", "--port", str(port), command=command, timeout=300
+    )
+    counted = {row["FUNCTION"]: row["COUNT"] for row in rows if "FUNCTION" in row}
+    # the packet is the first argument of udp_rcv, the third of ip_output
+    assert counted["udp_rcv"] == counted["ip_output"] == counted["ip_rcv"] == TIMES, counted
+    assert sum(count >= TIMES for count in counted.values()) > 15, counted
