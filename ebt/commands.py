@@ -50,6 +50,8 @@ options:
   -p PID           trace this process only, until it ends
   -o FILE          write the script's output to a file
   -f text|json     output format; json is one object a line
+  --flame FILE     draw the script's stacks: an SVG picture to open in a browser
+  --heatmap FILE   draw the script's histograms over time, likewise
   -B line|full|none  output buffering
   -q               no message about attached probes
   -v               tell what is attached, and the verifier's log if it refuses
