@@ -28,7 +28,7 @@ from kernel.resolve import resolve
 from lang.ast import Script
 from lang.check import resolutions
 from lang.diagnostics import Diagnostic, ScriptError
-from lang.machine import Machine, UserFunction, UserProbe
+from lang.machine import Machine, SourceLine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
 from lang.parser import parse
 from lang.probes import BY_NAME
@@ -222,6 +222,16 @@ class Noting:
         """As the machine's."""
         self.files.append(path)
         return self.machine.user_functions(path, name)
+
+    def cpp_functions(self, path: str, name: str) -> tuple[UserFunction, ...] | None:
+        """As the machine's."""
+        self.files.append(path)
+        return self.machine.cpp_functions(path, name)
+
+    def source_line(self, path: str, file: str, line: int, column: int) -> SourceLine:
+        """As the machine's; the line numbers may be in another file."""
+        self.lasting = False
+        return self.machine.source_line(path, file, line, column)
 
     def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
         """As the machine's."""
