@@ -105,27 +105,20 @@ class Flow(Inference):
             return self.machine.supports(":".join(parts).removeprefix("bpf_")).works
         if self._targets(node, kind, parts):
             return True
-        last, dot, argument = (parts or [""])[-1].rpartition(".")
-        if not dot or "." in last:  # a function's name may have dots of its own
-            return False
-        targets = self._targets(node, kind, [*parts[:-1], last])
-        return any(self._has_argument(item, argument) for item in targets)
+        # a probe's own name may hold dots: those of a function that the compiler renamed
+        *before, last = parts or ("",)
+        name, _, argument = last.rpartition(".")
+        targets = self._targets(node, kind, [*before, name]) if name else ()
+        return bool(targets) and all(_has_argument(target, argument) for target in targets)
 
-    def _targets(self, node: ast.Call, kind: str, parts: Sequence[str]) -> list[Target]:
-        """What such an attach point would stand for here."""
+    def _targets(self, node: ast.Call, kind: str, parts: Sequence[str]) -> tuple[Target, ...]:
+        """What a probe of this name would be attached to; nothing where it cannot be."""
         found = Diagnostics()
         expansion = Expansion(self.machine, self.parameters, self.settings, found, options=self.option_values)
         spans = tuple(node.span for _ in parts)
         point = ast.AttachPoint(node.span, kind, node.span, tuple(parts), spans)
         targets = expand_attach_point(point, expansion)
-        return [] if found.errors else targets
-
-    def _has_argument(self, target: Target, name: str) -> bool:
-        if target.kind == "tracepoint" and target.fields is None:
-            event = self.machine.tracepoint(target.category, target.name)
-            return event is not None and any(field.name == name for field in event.fields)
-        names = [field.name for field in target.fields or ()]
-        return name in names or any(item.name == name for item in target.parameters or ())
+        return () if found.errors else tuple(targets)
 
     def _type_exists(self, text: str) -> bool:
         head, *path = text.split(".")
@@ -238,3 +231,9 @@ class Flow(Inference):
             self.error(node, f"'{name}' builtin is not allowed in a for-loop", hint)
             return True
         return False
+
+
+def _has_argument(target: Target, name: str) -> bool:
+    """Whether `args.NAME` is there in a probe on this target."""
+    fields = {field.name for field in target.fields or ()}
+    return name in fields or name in {parameter.name for parameter in target.parameters or ()}

@@ -1,4 +1,4 @@
-"""The tools for the network on the lab's kernels, by the kernel's functions: as this machine's tests check them.
+"""The tools for the network on the lab's kernels, by the kernel's functions: as on this machine.
 
 Connections over the loopback with known numbers of bytes, refused ones, full queues; filters that exclude.
 """
