@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any, cast
 
 from codegen.entry import MISSED
@@ -27,7 +28,7 @@ from kernel.resolve import resolve
 from lang.ast import Script
 from lang.check import resolutions
 from lang.diagnostics import Diagnostic, ScriptError
-from lang.machine import Machine, UserFunction, UserProbe
+from lang.machine import Machine, SourceLine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
 from lang.parser import parse
 from lang.probes import BY_NAME
@@ -68,6 +69,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         show_stage(compiled, options.stage)
         return None
     _require_probes(compiled, request)
+    _require_maps(compiled, options)
     front = time.monotonic()
     compiled, code = compile_fitting(
         compiled, partial(compile_for, request, machine.as_machine, options), compiler, request.source.name
@@ -99,6 +101,7 @@ def _refuse(options: Options) -> None:
 def compile_request(request: Request, options: Options) -> Compiled:
     """Compile without running: for this kernel, or the one that the options name."""
     compiled = compile_for(request, machine_for(options, loads=False), options)
+    _require_maps(compiled, options)
     _warn(_shown(compiled, request, options), options)
     return compiled
 
@@ -160,6 +163,12 @@ def _require_probes(compiled: Compiled, request: Request) -> None:
                 raise ScriptError([Diagnostic("error", point.span, message)])
 
 
+def _require_maps(compiled: Compiled, options: Options) -> None:
+    """What --flame and --heatmap are to show is there. Raises UsageError."""
+    if options.flame or options.heatmap:
+        import_module("ebt.drawing").require_maps(compiled.plan, options)
+
+
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:
     for program in compiled.plan.programs:
         for point in program.attach[:50]:
@@ -213,6 +222,16 @@ class Noting:
         """As the machine's."""
         self.files.append(path)
         return self.machine.user_functions(path, name)
+
+    def cpp_functions(self, path: str, name: str) -> tuple[UserFunction, ...] | None:
+        """As the machine's."""
+        self.files.append(path)
+        return self.machine.cpp_functions(path, name)
+
+    def source_line(self, path: str, file: str, line: int, column: int) -> SourceLine:
+        """As the machine's; the line numbers may be in another file."""
+        self.lasting = False
+        return self.machine.source_line(path, file, line, column)
 
     def user_probes(self, path: str, provider: str, name: str) -> tuple[UserProbe, ...]:
         """As the machine's."""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import cached_property, wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
-from kernel import binaries, elf, usdt
+from kernel import binaries, elf, lines, usdt
+from kernel.demangle import can_demangle
 from kernel.functions import FunctionNames
 from kernel.match import is_pattern, matcher, matching
 from kernel.typetable import TypeTable
-from lang.machine import Field, Function, Parameter, Tracepoint, UserFunction, UserProbe
+from lang.machine import Field, Function, Parameter, SourceLine, Tracepoint, UserFunction, UserProbe
 from lang.types import Enum, Struct, Type
 
 # arch/*/include/asm/syscall_wrapper.h; the last is without wrappers
@@ -130,6 +131,16 @@ class KernelMachine(ABC):
     def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
         """Functions of an ELF file that a `*` pattern matches, sorted by name."""
         return elf.functions(path, name)
+
+    @kept
+    def cpp_functions(self, path: str, name: str) -> tuple[UserFunction, ...] | None:
+        """Functions of C++ by their names in the source; None where nothing here demangles them."""
+        return elf.functions_of_cpp(path, name) if can_demangle() else None
+
+    @kept
+    def source_line(self, path: str, file: str, line: int, column: int) -> SourceLine:
+        """The code of a line of a binary's source."""
+        return lines.source_line(path, file, line, column)
 
     @kept
     def user_symbol(self, path: str, name: str, offset: int) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kernel.demangle import demangled, without_parameters
 from kernel.match import is_pattern, matcher
 from lang.machine import UserFunction
 
@@ -49,6 +50,20 @@ def functions(path: str, name: str) -> tuple[UserFunction, ...]:
     except (OSError, ValueError, struct.error):
         return ()
     return tuple(UserFunction(path, symbol, offset, size) for symbol, offset, size in sorted(found))
+
+
+def functions_of_cpp(path: str, name: str) -> tuple[UserFunction, ...]:
+    """Functions of C++ whose name in the source a `*` pattern matches; `name` of each is that.
+
+    Without brackets the pattern is of names alone, and every overload is one of them.
+    """
+    matches, whole = matcher(name), "(" in name
+    found: dict[tuple[str, int], UserFunction] = {}
+    for item in functions(path, "_Z*"):
+        text = demangled(item.name)
+        if text is not None and matches(text if whole else without_parameters(text)):
+            found.setdefault((text, item.offset), UserFunction(path, text, item.offset, item.size))
+    return tuple(found[key] for key in sorted(found))
 
 
 def is_elf64(path: str) -> bool:
@@ -91,6 +106,7 @@ class Section(NamedTuple):
     address: int
     offset: int
     size: int
+    flags: int
 
 
 def sections(data: bytes | mmap.mmap) -> list[Section]:
@@ -101,7 +117,7 @@ def sections(data: bytes | mmap.mmap) -> list[Section]:
     names_at = found[head[12]][4]
     texts = [data[names_at + item[0] : data.find(b"\0", names_at + item[0])] for item in found]
     return [
-        Section(text.decode("utf-8", "replace"), item[3], item[4], item[5])
+        Section(text.decode("utf-8", "replace"), item[3], item[4], item[5], item[2])
         for text, item in zip(texts, found, strict=True)
     ]
 
@@ -113,6 +129,16 @@ def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
     for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
         if kind == _PT_LOAD and start <= address < start + size:
             return int(address - start + offset)
+    return None
+
+
+def address_at(data: bytes | mmap.mmap, place: int) -> int | None:
+    """The address at which what is kept there in the file is loaded; None where it is not."""
+    head = _HEADER.unpack_from(data)
+    raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
+    for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
+        if kind == _PT_LOAD and offset <= place < offset + size:
+            return int(place - offset + start)
     return None
 
 

@@ -17,6 +17,9 @@ _REFERENCES = frozenset({raw.TYPEDEF, raw.VOLATILE, raw.CONST, raw.RESTRICT, raw
 _HEADER = struct.Struct("=HBBIIIII")
 
 
+Signature = tuple[int, tuple[str, ...]]  # a prototype, and the names of its parameters
+
+
 class Selection:
     """The types to keep of one blob, by the ids of it and its base."""
 
@@ -25,6 +28,7 @@ class Selection:
         self.hops: dict[int, int] = {}  # id → pointers that may still be followed from there
         self.functions: list[int] = []
         self.signatures: dict[int, tuple[str, ...]] = {}  # prototype → names for nameless parameters
+        self.tracepoints: dict[int, Signature] = {}  # by typedef
 
     def add(self, number: int, hops: int) -> None:
         """Keep a type and what it needs; a named struct only while `hops` is not negative."""
@@ -60,7 +64,9 @@ class Selection:
         """Keep a btf_trace_ typedef with its prototype, and give that the names of its parameters."""
         pointer = self.source.record(typedef).size
         self.hops[typedef] = self.hops[pointer] = 0
-        self.add_signature(self.source.record(pointer).size, 0, names)
+        prototype = self.source.record(pointer).size
+        self.tracepoints[typedef] = prototype, names
+        self.add_signature(prototype, 0, names)
 
     def share_with(self, base: Selection) -> None:
         """Have the base keep what this blob needs of it."""
@@ -89,6 +95,8 @@ class Writer:
         self._strings = bytearray(b"" if base else b"\0")
         self._offsets: dict[str, int] = {"": 0}
         self._string_base = base.string_end if base else 0
+        self._apart = self._signatures_apart()
+        self.end += 2 * len(self._apart)
 
     @property
     def string_end(self) -> int:
@@ -99,6 +107,8 @@ class Writer:
         """The blob; afterwards `end` and `string_end` hold for the blobs split from it."""
         for number in self._ids:
             self._write_type(number, self._source.record(number))
+        for signature, pointer in self._apart.items():
+            self._write_apart(signature, pointer)
         for kind, name in self._forwards:
             self._words.extend((self._string(name), raw.FWD << 24 | (kind == raw.UNION) << 31, 0))
         if not self._strings:
@@ -106,6 +116,26 @@ class Writer:
         body = self._words.tobytes()
         head = _HEADER.pack(raw.MAGIC, 1, 0, _HEADER.size, 0, len(body), len(body), len(self._strings))
         return head + body + self._strings
+
+    def _signatures_apart(self) -> dict[Signature, int]:
+        """Pointers to prototypes of their own, for tracepoints whose shared one has other names."""
+        found: dict[Signature, int] = {}
+        for number, names in self._selection.tracepoints.values():
+            if self._named(number) != names and (number, names) not in found:
+                found[number, names] = self.end + 2 * len(found)
+        return found
+
+    def _named(self, number: int) -> tuple[str, ...] | None:
+        if number < self._source.first and self._base is not None:
+            return self._base._named(number)
+        return self._selection.signatures.get(number)
+
+    def _write_apart(self, signature: Signature, pointer: int) -> None:
+        number, names = signature
+        self._words.extend((0, raw.PTR << 24, pointer + 1))
+        record = self._source.record(number)
+        self._words.extend((0, record.kind << 24 | record.elements, self._reference(record.size)))
+        self._write_parameters(number, names)
 
     def _string(self, text: str) -> int:
         known = self._known_string(text)
@@ -149,7 +179,8 @@ class Writer:
     def _write_type(self, number: int, record: Record) -> None:
         kind, size = record.kind, record.size
         if kind in _REFERENCES or kind in (raw.FUNC, raw.FUNC_PROTO):
-            size = self._reference(size)
+            apart = self._apart.get(self._selection.tracepoints.get(number, (0, ())))
+            size = apart or self._reference(size)
         info = record.flag << 31 | kind << 24 | record.elements
         self._words.extend((self._string(record.name), info, size))
         match kind:
@@ -166,7 +197,7 @@ class Writer:
             case raw.ENUM | raw.ENUM64:
                 self._write_constants(number, wide=kind == raw.ENUM64)
             case raw.FUNC_PROTO:
-                self._write_parameters(number)
+                self._write_parameters(number, self._selection.signatures.get(number, ()))
 
     def _write_constants(self, number: int, wide: bool) -> None:
         for name, value in self._source.enum_values(number):
@@ -174,8 +205,8 @@ class Writer:
             if wide:
                 self._words.append(value >> 32 & 0xFFFFFFFF)
 
-    def _write_parameters(self, number: int) -> None:
+    def _write_parameters(self, number: int, names: tuple[str, ...]) -> None:
         pairs = self._source.parameters(number)
-        names = self._selection.signatures.get(number) or tuple(name for name, _ in pairs)
+        names = names or tuple(name for name, _ in pairs)
         for name, (_, kind) in zip(names, pairs, strict=True):
             self._words.extend((self._string(name), self._reference(kind)))

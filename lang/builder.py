@@ -170,6 +170,12 @@ class Builder(RootItems):
         self._refuse_target(target)
         return ast.AssignBy(span, target, operator, items[2])
 
+    def step_field(self, meta: Meta, items: list[Any]) -> ast.AssignBy | ast.FieldAssign:
+        """`@m[k].f++` is a statement: `@m[k].f += 1`."""
+        target = next(item for item in items if isinstance(item, ast.Member))
+        sign = next(str(item)[0] for item in items if isinstance(item, Token))
+        return self.assign_by(meta, [target, f"{sign}=", ast.Integer(self.span(meta), 1)])
+
     def discard(self, meta: Meta, items: list[Any]) -> ast.Discard:
         if items[0] != "_":
             self.fail(

@@ -164,61 +164,6 @@ def raw_tracepoint(expansion: Expansion) -> list[Target]:
     return targets
 
 
-# What glibc 2.34 has moved into libc: files of these names are there still, without functions.
-_PART_OF_LIBC = re.compile(r"/lib(pthread|dl|rt|util|anl)[.-][^/]*$")
-
-
-def user(kind: str) -> Callable[[Expansion], list[Target]]:
-    def expand(expansion: Expansion) -> list[Target]:
-        parts = expansion.parts
-        if len(parts) == 1 and expansion.process:
-            parts = (f"/proc/{expansion.process}/exe", *parts)
-        if len(parts) != 2 or not all(parts):
-            return expansion.malformed(kind)
-        if expansion.unsupported("uprobe", f"{kind} probes"):
-            return []
-        path = expansion.machine.binary(parts[0], expansion.process)
-        if path is None:
-            return expansion.missing(f"no program or library '{parts[0]}' is found", "give its full path")
-        return _user_targets(expansion, kind, path, parts[1])
-
-    return expand
-
-
-def _user_targets(expansion: Expansion, kind: str, path: str, text: str) -> list[Target]:
-    span, machine, process = expansion.point.span, expansion.machine, expansion.process
-    name, plus, offset_text = text.partition("+")
-    try:
-        offset = parse_integer(offset_text) if plus else 0
-        if re.match(r"0[xX]|\d", name):
-            label = f"{kind}:{path}:{text}"
-            return [
-                Target(kind, label, span, path=path, name=name, offset=parse_integer(name), pid=process)
-            ]
-    except ValueError as wrong:
-        return expansion.error(str(wrong))
-    if offset and kind == "uretprobe":
-        return expansion.error("a uretprobe takes no offset into the function")
-    found = machine.user_functions(path, name)
-    if not found and _PART_OF_LIBC.search(path):
-        libc = machine.binary("libc", process)
-        if libc is not None and (moved := machine.user_functions(libc, name)):
-            path, found = libc, moved
-    if not found:
-        hints = (
-            nearest(name, [item.name for item in machine.user_functions(path, "*")])
-            if "*" not in name
-            else ()
-        )
-        return expansion.missing(f"no function of {path} matches '{name}'", *hints)
-    targets = []
-    for item in found:
-        label = f"{kind}:{path}:{item.name}" + (f"+{offset}" if offset else "")
-        place = item.offset + offset
-        targets.append(Target(kind, label, span, path=path, name=item.name, offset=place, pid=process))
-    return targets
-
-
 def timer(kind: str) -> Callable[[Expansion], list[Target]]:
     def expand(expansion: Expansion) -> list[Target]:
         if not _count(expansion, kind, 1, 2):

@@ -36,6 +36,8 @@ _DENIED = frozenset(
 )
 
 
+_KERNEL_START = 1 << 56  # above every address of a process
+_NO_PROGRAMS = "a program of BPF itself cannot be observed: ebt binds trampolines to kernel functions"
 _CLONE = re.compile(r"(?:\.(?:constprop|isra|part|llvm)(?:\.\d+)*)+")
 LOST = "the compiler renamed it, and may have dropped or moved its arguments"
 
@@ -55,11 +57,34 @@ def function(kind: str) -> Callable[[Expansion], list[Target]]:
     """The expander of one of the four kinds."""
 
     def expand(expansion: Expansion) -> list[Target]:
+        if expansion.parts[:1] == ("bpf",) and kind in _TRAMPOLINES and len(expansion.parts) > 1:
+            return expansion.error(_NO_PROGRAMS)
         if not 1 <= len(expansion.parts) <= 2 or not all(expansion.parts):
             return expansion.malformed(kind)
+        if len(expansion.parts) == 1 and re.match(r"0[xX]|\d", expansion.parts[0]):
+            return _address(expansion, kind)
         return _Functions(expansion, kind).expand()
 
     return expand
+
+
+def _address(expansion: Expansion, kind: str) -> list[Target]:
+    """`kprobe:0xADDRESS`: any instruction of the kernel, which the script's writer vouches for."""
+    text = expansion.parts[0]
+    try:
+        address = parse_integer(text)
+    except ValueError as wrong:
+        return expansion.error(str(wrong))
+    if kind != "kprobe":
+        return expansion.error(f"a {kind} probe is of a function: only a kprobe takes an address")
+    if address < _KERNEL_START:
+        return expansion.error(f"{text} is no address of the kernel")
+    if not expansion.settings.unsafe:
+        message = "a probe at an address is unsafe: nothing says that an instruction begins there"
+        return expansion.error(message, "where you know it: --unsafe")
+    if expansion.unsupported("kprobe", "a kprobe at an address"):
+        return []
+    return [Target(kind, f"kprobe:{address:#x}", expansion.point.span, offset=address, mechanism="kprobe")]
 
 
 class _Functions:
@@ -89,7 +114,7 @@ class _Functions:
         if not found:
             return self._not_there()
         owners = list(dict.fromkeys(item.module for item in found))
-        if self.exact and self.typed and len(owners) > 1:
+        if self.exact and self.typed and len(owners) > 1 and "*" not in self.module:
             modules = ", ".join(owners)
             hint = f"write {self.kind}:MODULE:{self.name}"
             return expansion.error(f"'{self.name}' is in several modules: {modules}", hint)

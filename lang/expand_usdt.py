@@ -5,6 +5,7 @@ from __future__ import annotations
 from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
+from lang.expand_user import files
 from lang.machine import UserProbe
 
 _EVERY = 200  # names that a hint looks through
@@ -20,35 +21,20 @@ def usdt(expansion: Expansion) -> list[Target]:
         return expansion.malformed("usdt")
     if expansion.unsupported("uprobe", "usdt probes"):
         return []
-    files = _files(expansion, parts[0])
+    found_in = files(expansion, parts[0])
     found = [
         probe
-        for path in files
+        for path in found_in
         for probe in expansion.machine.user_probes(path, parts[1] if len(parts) == 3 else "*", parts[-1])
     ]
-    if not found and files:
-        return _missing(expansion, files, parts)
+    if not found and found_in:
+        return _missing(expansion, found_in, parts)
     return [_target(expansion, probe) for probe in found]
 
 
-def _files(expansion: Expansion, name: str) -> tuple[str, ...]:
-    if "*" in name:
-        if not expansion.process:
-            expansion.error("a wildcard in the program's place needs a process", "give its id: -p PID")
-            return ()
-        files = expansion.machine.mapped_files(expansion.process, name)
-        if not files:
-            expansion.missing(f"process {expansion.process} has no program or library '{name}'")
-        return files
-    path = expansion.machine.binary(name, expansion.process)
-    if path is None:
-        expansion.missing(f"no program or library '{name}' is found", "give its full path")
-    return (path,) if path is not None else ()
-
-
-def _missing(expansion: Expansion, files: tuple[str, ...], parts: tuple[str, ...]) -> list[Target]:
-    known = {probe.name for path in files for probe in expansion.machine.user_probes(path, "*", "*")}
-    where = files[0] if len(files) == 1 else f"process {expansion.process}"
+def _missing(expansion: Expansion, paths: tuple[str, ...], parts: tuple[str, ...]) -> list[Target]:
+    known = {probe.name for path in paths for probe in expansion.machine.user_probes(path, "*", "*")}
+    where = paths[0] if len(paths) == 1 else f"process {expansion.process}"
     if not known:
         return expansion.missing(f"{where} has no static probes")
     message = f"no static probe of {where} matches '{':'.join(parts[1:])}'"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lang import ast
 from lang.builtins import ARGUMENT
-from lang.checked import VariableInfo
+from lang.checked import Target, VariableInfo
 from lang.convert import as_int, castable, is_flexible, promote
 from lang.diagnostics import Diagnostics
 from lang.expand import Expansion
@@ -101,11 +103,22 @@ class Flow(Inference):
         kind, *parts = text.split(":")
         if kind == "helper":
             return self.machine.supports(":".join(parts).removeprefix("bpf_")).works
+        if self._targets(node, kind, parts):
+            return True
+        # a probe's own name may hold dots: those of a function that the compiler renamed
+        *before, last = parts or ("",)
+        name, _, argument = last.rpartition(".")
+        targets = self._targets(node, kind, [*before, name]) if name else ()
+        return bool(targets) and all(_has_argument(target, argument) for target in targets)
+
+    def _targets(self, node: ast.Call, kind: str, parts: Sequence[str]) -> tuple[Target, ...]:
+        """What a probe of this name would be attached to; nothing where it cannot be."""
         found = Diagnostics()
         expansion = Expansion(self.machine, self.parameters, self.settings, found, options=self.option_values)
         spans = tuple(node.span for _ in parts)
         point = ast.AttachPoint(node.span, kind, node.span, tuple(parts), spans)
-        return bool(expand_attach_point(point, expansion)) and not found.errors
+        targets = expand_attach_point(point, expansion)
+        return () if found.errors else tuple(targets)
 
     def _type_exists(self, text: str) -> bool:
         head, *path = text.split(".")
@@ -218,3 +231,9 @@ class Flow(Inference):
             self.error(node, f"'{name}' builtin is not allowed in a for-loop", hint)
             return True
         return False
+
+
+def _has_argument(target: Target, name: str) -> bool:
+    """Whether `args.NAME` is there in a probe on this target."""
+    fields = {field.name for field in target.fields or ()}
+    return name in fields or name in {parameter.name for parameter in target.parameters or ()}

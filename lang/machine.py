@@ -69,6 +69,14 @@ class UserFunction:
     size: int = 0
 
 
+@dataclass(frozen=True)
+class SourceLine:
+    """The file offsets of a source line's code; where there are none, why."""
+
+    offsets: tuple[int, ...]
+    reason: str = ""
+
+
 OperandKind = Literal["constant", "register", "memory", "unknown"]
 
 
@@ -192,6 +200,12 @@ class Machine(Protocol):
 
     def user_functions(self, path: str, name: str) -> tuple[UserFunction, ...]:
         """Functions of an ELF file that a `*` pattern matches, sorted by name."""
+
+    def cpp_functions(self, path: str, name: str) -> tuple[UserFunction, ...] | None:
+        """Those of C++, by the source's names; without brackets all overloads. None if nothing demangles."""
+
+    def source_line(self, path: str, file: str, line: int, column: int) -> SourceLine:
+        """The code of a line of a binary's source, once for each function that has some; column 0 is any."""
 
     def user_symbol(self, path: str, name: str, offset: int) -> tuple[int, int] | None:
         """(bytes from what lies at a file offset to a symbol, the symbol's size) once the file is mapped."""

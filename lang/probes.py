@@ -19,12 +19,12 @@ from lang.expand import (
     special,
     timer,
     tracepoint,
-    user,
 )  # fmt: skip
 from lang.expand_events import REFUSED, iterator, self_signal, watchpoint
 from lang.expand_function import function
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
+from lang.expand_user import user
 from lang.records import dataclass, replace
 from lang.resolution import Candidate, Choice, Resolution
 
@@ -198,7 +198,7 @@ KINDS = (
         "a static event with its raw arguments", args=True, numbered=True,
     ),
     Kind(
-        "kprobe", ("k",), "kprobe:[MODULE:]FUNCTION[+OFFSET]", "kprobe", function("kprobe"),
+        "kprobe", ("k",), "kprobe:[MODULE:]FUNCTION[+OFFSET] or kprobe:ADDRESS", "kprobe", function("kprobe"),
         "entry of a kernel function", args=True, numbered=True, registers=True, func=True,
     ),
     Kind(
@@ -216,11 +216,12 @@ KINDS = (
         func=True, named=True,
     ),
     Kind(
-        "uprobe", ("u",), "uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe", user("uprobe"),
+        "uprobe", ("u",), "uprobe:BINARY:[cpp:]FUNCTION[+OFFSET] or uprobe:BINARY@FILE:LINE", "uprobe",
+        user("uprobe"),
         "entry of a user function", numbered=True, registers=True, func=True,
     ),
     Kind(
-        "uretprobe", ("ur",), "uretprobe:BINARY:FUNCTION", "uretprobe", user("uretprobe"),
+        "uretprobe", ("ur",), "uretprobe:BINARY:[cpp:]FUNCTION", "uretprobe", user("uretprobe"),
         "return of a user function", numbered=True, retval=True, registers=True, entry="uprobe",
     ),
     Kind(

@@ -80,6 +80,9 @@ def _known_mistake(before: str, seen: str, expected: set[str]) -> tuple[str, str
         and "PROVIDER" not in expected
     ):
         return f"expected '{{' before {_shown(seen)}", "write the whole condition in brackets: if (…) { … }"
+    if seen in ("++", "--") and "PLUS" in expected:
+        hint = "it steps $variables and @maps; a field of a map's record only as a statement: @m[k].f++;"
+        return f"unexpected '{seen}'", hint
     if seen == "=" and {"EQUAL", "SEMICOLON"} & expected and "__ANON_0" not in expected:
         what = "expected ';' or an operator before '='" if "SEMICOLON" in expected else "unexpected '='"
         return what, "'==' compares; only $variables and @maps can be assigned to"

@@ -206,7 +206,10 @@ def _pmu_type(name: str) -> int:
 
 
 def _open_kprobe(at_return: bool, point: Attach) -> int:
-    """A kprobe by function name; in a module also as `module:function`, which tells two of one name apart."""
+    """A kprobe by function name, or by address where it has none.
+
+    In a module also as `module:function`, which tells two of one name apart.
+    """
     try:
         return open_probe("kprobe", at_return, point.name, point.offset, 0)
     except BpfError as error:
@@ -216,14 +219,14 @@ def _open_kprobe(at_return: bool, point: Attach) -> int:
 
 
 def open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
-    """The event of a probe at a place in a function or a file.
+    """The event of a probe at a place in a function or a file; without those `offset` is an address.
 
     `counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset.
     """
     config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(
-        _pmu_type(pmu), config, config1=ctypes.addressof(text), config2=offset,
+        _pmu_type(pmu), config, config1=ctypes.addressof(text) if target else 0, config2=offset,
         pid=pid or -1, cpu=-1 if pid else online_cpus()[0],
     )  # fmt: skip
     del text  # the kernel has copied it
@@ -242,6 +245,8 @@ def _missing(kind: ProgramKind, point: Attach) -> str:
         case "kprobe" | "kretprobe":
             if not os.path.exists(f"{_PMU}/kprobe/type"):
                 return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)"
+            if not point.name:
+                return "no instruction of the kernel that may be probed lies there"
             return f"{point.name} cannot be probed: no such function, or it is inlined"
         case "uprobe" | "uretprobe":
             if not os.path.exists(f"{_PMU}/uprobe/type"):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Literal, NoReturn
 
 from lang.records import dataclass
-from runtime import helpersheader, libbcc
+from runtime import elsewhere, helpersheader, libbcc
 from runtime.kerneltree import kernel_tree
 from runtime.object import Code, Object
 
@@ -195,8 +195,18 @@ def _understand(name: str, answer: bytes, status: int) -> tuple[Object, str]:
     if kind == _BROKEN:
         raise CompileError(last_line(output), output=output)
     said = last_line(output)
+    message = f"{_how_lost(status)} while compiling {name}"
+    raise CompileError(f"{message}: {said}" if said else message, output=output)
+
+
+def _how_lost(status: int) -> str:
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    raise CompileError(f"clang {how} while compiling {name}" + (f": {said}" if said else ""), output=output)
+    return f"clang {how}"
+
+
+def lost_answer(printed: bytes, status: int) -> bytes:
+    """What to answer for a compiling process that ended without an answer of its own."""
+    return _BROKEN + printed + f"\n{_how_lost(status)}".encode()
 
 
 def parse_complaints(output: str) -> tuple[Complaint, ...]:
@@ -255,7 +265,8 @@ def serve(request: int, answer: int, tree: str, printed: int) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         _capture_output(printed)
-        reply = _compile(request, tree, printed)
+        folder = elsewhere.place()
+        reply = elsewhere.ask(folder, _asked(request), tree) if folder else _compile(request, tree, printed)
     except libbcc.LibbccMissing as error:
         reply = _MISSING + str(error).encode()
     except BaseException as error:
@@ -268,16 +279,18 @@ def serve(request: int, answer: int, tree: str, printed: int) -> NoReturn:
             os._exit(0)
 
 
+def _asked(request: int) -> bytes:
+    """The request; ends this process where the parent needs nothing compiled after all."""
+    return _read_all(request) or os._exit(0)
+
+
 def _compile(request: int, tree: str, printed: int) -> bytes:
     libbcc.library()
     _hide_kallsyms(tree)
     for name in ("ARCH", "BCC_LINUX_VERSION_CODE", "BCC_KERNEL_MODULES_SUFFIX"):
         os.environ.pop(name, None)
     os.environ["BCC_KERNEL_SOURCE"] = tree
-    asked = _read_all(request)
-    if not asked:  # the parent needs nothing compiled after all
-        os._exit(0)
-    text, cflags, map_names, listing, headers = json.loads(asked)
+    text, cflags, map_names, listing, headers = json.loads(_asked(request))
     compiled = None
     if headers != "bcc":
         own = [*helpersheader.FLAGS, *_STRICT, *cflags]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from labkit import cache, constructs, fetch, guest, matrix, record, suite
+from labkit import cache, constructs, fetch, guest, host, matrix, record, suite
 from labkit.guest import LostGuest
 from labkit.host import CHECKOUT, LabError, need_packages, say
 from labkit.initramfs import Job
@@ -25,6 +25,7 @@ _EPILOG = """\
 The guest's root is this machine's, read-only under an overlay: the same python3, the same checkout. Nothing
 that a command changes outlives the guest, except what it leaves in $EBT_LAB_OUT. Also set are EBT_LAB=1,
 EBT_LAB_KERNEL (6.1), EBT_LAB_DISK, an empty scratch disk of 1 GiB, and EBT_LAB_DISKS, four more.
+ebt's C is compiled by this machine's clang (EBT_COMPILER), unless --own-clang; all else happens in the guest.
 Exit status: the command's own; 125 where the guest was lost, 124 where the lab could not make one.
 
 Kernels are kept in ${XDG_CACHE_HOME:-~/.cache}/ebt-lab; 'fetch' replaces them by their successors.
@@ -62,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, metavar="DIR", help=f"directory for {kept}")
         command.add_argument("--memory", type=_positive, default=2048, metavar="MIB",
                              help="of the guest (default: %(default)s)")
+    for command in (run, shell, test):
+        command.add_argument("--own-clang", action="store_true",
+                             help="compile in the guest, twenty times slower than on this machine")
     for command in (run, test, table):
         seconds = 3600 if command is table else 1200
         command.add_argument("--timeout", type=_positive, default=seconds, metavar="SECONDS",
@@ -130,7 +134,8 @@ def _run(options: argparse.Namespace) -> int:
     sinks = {"stdout": _writer(1)} if job.merge else {"stdout": _writer(1), "stderr": _writer(2)}
     need_packages()
     with fetch.kernel_in_use(wanted) as entry:
-        plan = guest.Plan(wanted.name, entry, job, options.timeout, options.memory, options.out)
+        plan = guest.Plan(wanted.name, entry, job, options.timeout, options.memory, options.out,
+                          own_clang=options.own_clang)
         return guest.run(plan, sinks)
 
 
@@ -143,7 +148,8 @@ def _shell(options: argparse.Namespace) -> int:
     need_packages()
     with fetch.kernel_in_use(wanted) as entry:
         say(f"{entry.release}; leave with exit")
-        plan = guest.Plan(wanted.name, entry, job, float("inf"), options.memory, options.out)
+        plan = guest.Plan(wanted.name, entry, job, float("inf"), options.memory, options.out,
+                          own_clang=options.own_clang)
         before = termios.tcgetattr(0)
         try:
             tty.setraw(0)
@@ -163,7 +169,8 @@ def _test(options: argparse.Namespace) -> int:
     job = suite.pytest_job(options.pytest, _environment())
     with cache.in_use(place):
         return suite.run_all([
-            suite.Run(one, place, job, options.timeout, options.memory, show) for one in kernels
+            suite.Run(one, place, job, options.timeout, options.memory, show, options.own_clang)
+            for one in kernels
         ])
 
 
@@ -174,7 +181,7 @@ def _matrix(options: argparse.Namespace) -> int:
     place.mkdir(parents=True, exist_ok=True)
     here = matrix.HERE
     wanted = [kernel(name) for name in options.kernels if name != here] or [*KERNELS] * (not options.kernels)
-    job = Job(matrix.job(suite.python_program(), "tests/lab"), CHECKOUT, _environment(), merge=True)
+    job = Job(matrix.job(host.python_program(), "tests/lab"), CHECKOUT, _environment(), merge=True)
     with cache.in_use(place):
         status = suite.run_all([
             suite.Run(one, place, job, options.timeout, options.memory) for one in wanted
@@ -196,7 +203,7 @@ def _matrix_here(place: Path) -> int:
     place.mkdir(exist_ok=True)
     environment = {**os.environ, "EBT_LAB_OUT": str(place)}
     with (place.parent / f"{place.name}.log").open("wb") as log:
-        words = matrix.job(suite.python_program(), "tests/kernel")
+        words = matrix.job(host.python_program(), "tests/kernel")
         done = subprocess.run(words, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL,
                               stdout=log, stderr=log)
     print(f"{place.name}: {'passed' if done.returncode in (0, NO_TESTS) else 'failed'}", flush=True)

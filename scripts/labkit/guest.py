@@ -28,6 +28,7 @@ DISKS = 5
 # An idle machine takes 4 s to the first word; a crowded one may take many times that.
 BOOT_SECONDS = 300
 TAIL_LINES = 40
+_COMPILER = Path(__file__).with_name("compiler.py")
 
 
 class LostGuest(LabError):
@@ -54,6 +55,8 @@ class Plan:
     # The directory that the guest may write to, the file for its console's text; else they go with the guest.
     out: Path | None = None
     console: Path | None = None
+    # This machine's clang compiles for the guest: the guest's own takes twenty times as long.
+    own_clang: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
@@ -122,7 +125,7 @@ def run(plan: Plan, sinks: Mapping[str, Sink], source: int | None = None) -> int
         machine = _machine(plan, place, mark, {name: far.fileno() for name, (_, far) in ports.items()})
         streams = {ports[name][0]: Stream(mark.encode(), sink) for name, sink in sinks.items()}
         log = place / "qemu.log"
-        with _qemu(machine, log):
+        with _compiler(place / "compiler"), _qemu(machine, log):
             # QEMU has its own copies; ours would keep the streams from ending with it.
             for _, far in ports.values():
                 far.close()
@@ -131,7 +134,8 @@ def run(plan: Plan, sinks: Mapping[str, Sink], source: int | None = None) -> int
 
 def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Machine:
     """Write the files that a boot needs into the run's directory."""
-    own = {"EBT_LAB": "1", "EBT_LAB_KERNEL": plan.kernel, "EBT_LAB_DISK": "/dev/vda",
+    compiler = {} if plan.own_clang else {"EBT_COMPILER": "/run/ebt-lab/compiler"}
+    own = {"EBT_LAB": "1", **compiler, "EBT_LAB_KERNEL": plan.kernel, "EBT_LAB_DISK": "/dev/vda",
            "EBT_LAB_DISKS": " ".join(f"/dev/vd{letter}" for letter in "bcdefghi"[: DISKS - 1]),
            "EBT_LAB_OUT": "/run/ebt-lab/out"}
     job = replace(plan.job, env={**plan.job.env, **own})
@@ -140,12 +144,15 @@ def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Ma
     archive = place / "initramfs"
     archive.write_bytes(initramfs(host.program("busybox"), modules, settings, job_script(job)))
     out = plan.out or place / "out"
-    out.mkdir(parents=True, exist_ok=True)
+    asked = place / "compiler"
+    for folder in (out, asked):
+        folder.mkdir(parents=True, exist_ok=True)
     disks = [place / f"disk{number}" for number in range(DISKS)]
     for disk in disks:
         with disk.open("wb") as file:
             file.truncate(DISK_BYTES)
-    shares = {"root": Path("/"), "kernel": plan.entry.path, "out": out.resolve()}
+    shares = {"root": Path("/"), "kernel": plan.entry.path, "out": out.resolve(),
+              "compiler": asked.resolve()}
     console = plan.console or place / "console.log"
     return Machine(plan.entry.vmlinuz, archive, shares, disks, console, ports, plan.memory)
 
@@ -164,6 +171,18 @@ def _qemu(machine: Machine, log: Path) -> Iterator[None]:
         yield
     finally:
         process.kill()
+        process.wait()
+
+
+@contextmanager
+def _compiler(folder: Path) -> Iterator[None]:
+    """Compile what the guest asks for, with its checkout's Python; ended like QEMU."""
+    words = ["setpriv", "--pdeathsig", "KILL", "--", host.python_program(), str(_COMPILER), str(folder)]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
         process.wait()
 
 

@@ -77,3 +77,9 @@ def program(name: str) -> Path:
     if found is None:
         raise LabError(f"program '{name}' not found; reinstall {', '.join(PACKAGES)}")
     return Path(found)
+
+
+def python_program() -> str:
+    """The checkout's own Python: that of its virtual environment, else the system's."""
+    own = CHECKOUT / ".venv/bin/python"
+    return str(own) if own.exists() else "/usr/bin/python3"

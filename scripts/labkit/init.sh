@@ -72,13 +72,14 @@ mounts() {
     mount -t bpf bpf /new/sys/fs/bpf
     mount -t cgroup2 cgroup2 /new/sys/fs/cgroup
 
-    mkdir -p "/new$home/kernel" "/new$home/out" "/new/lib/modules/$LAB_RELEASE" /new/boot
+    mkdir -p "/new$home/kernel" "/new$home/out" "/new$home/compiler" "/new/lib/modules/$LAB_RELEASE" /new/boot
     mount -t 9p -o "$nine,ro,cache=loose" kernel "/new$home/kernel" || lost "cannot mount the kernel's files"
     mount -o bind "/new$home/kernel/lib/modules/$LAB_RELEASE" "/new/lib/modules/$LAB_RELEASE" ||
         lost "cannot mount the kernel's modules"
     ln -sf "$home/kernel/config" "/new/boot/config-$LAB_RELEASE"
     # Uncached: what a test leaves there is on the host when its write returns.
     mount -t 9p -o "$nine,cache=none" out "/new$home/out" || lost "cannot mount the result directory"
+    mount -t 9p -o "$nine,cache=none" compiler "/new$home/compiler" || lost "cannot mount the compiler's directory"
 }
 
 stage_two() {

@@ -10,13 +10,16 @@ KERNEL_ARGUMENTS = (
 )
 
 
+WRITABLE = ("out", "compiler")
+
+
 @dataclass(frozen=True)
 class Machine:
     """The emulated machine: what boots, what it shares with this one, where its output goes."""
 
     vmlinuz: Path
     initramfs: Path
-    # 9p mount tag → directory of this machine; only "out" may be written.
+    # 9p mount tag → directory of this machine; only those of WRITABLE may be written.
     shares: Mapping[str, Path]
     # the first has the serial ebt-lab, the others ebt-lab-1 …
     disks: Sequence[Path]
@@ -37,7 +40,7 @@ def command_line(qemu: Path, machine: Machine) -> list[str]:
     for tag, directory in machine.shares.items():
         # remap: files of several file systems under one share must not end up with one inode number.
         options = f"path={_escaped(directory)},mount_tag={tag},security_model=none,multidevs=remap"
-        words += ["-virtfs", f"local,{options}" + ("" if tag == "out" else ",readonly=on")]
+        words += ["-virtfs", f"local,{options}" + ("" if tag in WRITABLE else ",readonly=on")]
     for number, disk in enumerate(machine.disks):
         file = f"file={_escaped(disk)},format=raw,cache=unsafe,discard=unmap"
         serial = f"ebt-lab-{number}" if number else "ebt-lab"

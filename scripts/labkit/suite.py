@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from labkit import cache, fetch, guest
+from labkit import cache, fetch, guest, host
 from labkit.guest import Cancelled, LostGuest, Plan
 from labkit.host import CHECKOUT, LabError, say
 from labkit.initramfs import Job
@@ -56,16 +56,12 @@ def verdict(results: Sequence[Result]) -> int:
     return int(any(result.code != 0 for result in results))
 
 
-def python_program() -> str:
-    """The checkout's own Python: that of its virtual environment, else the system's."""
-    own = CHECKOUT / ".venv/bin/python"
-    return str(own) if own.exists() else "/usr/bin/python3"
-
-
 def pytest_job(arguments: Sequence[str], env: Mapping[str, str]) -> Job:
     """Run pytest as the checkout has it."""
+    named = any((CHECKOUT / word.partition("::")[0]).exists() for word in arguments)
+    where = () if named else ("tests/lab",)
     # A cache of pytest's would only be lost in the overlay.
-    argv = (python_program(), "-m", "pytest", "-p", "no:cacheprovider", "tests/lab", *arguments)
+    argv = (host.python_program(), "-m", "pytest", "-p", "no:cacheprovider", *where, *arguments)
     return Job(argv, CHECKOUT, env, merge=True)
 
 
@@ -118,6 +114,7 @@ class Run:
     timeout: float
     memory: int
     show: guest.Sink | None = None
+    own_clang: bool = False
 
     def result(self, cancel: threading.Event) -> Result:
         """Boot and run; a lost guest is a result, too."""
@@ -148,4 +145,5 @@ class Run:
         return Plan(
             name, entry, self.job, self.timeout, self.memory,
             out=self.place / name, console=self.place / f"{name}.console.log", cancel=cancel,
+            own_clang=self.own_clang,
         )

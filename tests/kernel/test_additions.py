@@ -217,6 +217,17 @@ def test_fields_with_plain_values(ebt: Ebt) -> None:
     assert ebt("-q", "-e", PLAIN_FIELDS).stdout == PLAIN_FIELDS_PRINT + "\n\n"
 
 
+def test_fields_step_by_step(ebt: Ebt) -> None:
+    """Compound assignments and steps of plain fields, of maps with and without keys."""
+    program = """begin {
+        @m[1].n++; @m[1].n++; ++@m[1].n; @m[1].n--; @m[1].k += 40; @m[1].k <<= 1; @one.x--; --@one.x;
+        @r[7] = (a = 1, b = 2); @r[7].b++; print((@m[1].n, @m[1].k, @m[2].n, @one.x, @r[7].b)); }"""
+    assert ebt("-q", "-e", program).stdout.split("\n") == [
+        "(2, 80, 0, -2, 3)", "", "", "@m[1]: { .n = 2, .k = 80 }", "@one: { .x = -2 }",
+        "@r[7]: { .a = 1, .b = 3 }", "",
+    ]  # fmt: skip
+
+
 # --- functions and imports ---
 
 FUNCTIONS = """

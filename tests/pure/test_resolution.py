@@ -65,6 +65,19 @@ def test_exists_says_what_attaches(kernel: RecordedMachine) -> None:
             assert ("value = 1111;" in said) == (item.chosen is not None), (text, feature)
 
 
+def test_exists_says_what_a_probe_has(machine: RecordedMachine) -> None:
+    """exists("KIND:PROBE.FIELD") is whether the probe has `args.FIELD`."""
+    answers = {
+        "tracepoint:sched:sched_switch.prev_state": True, "tracepoint:sched:sched_switch.nope": False,
+        "rawtracepoint:sched_switch.prev": True, "rawtracepoint:sched_switch.nope": False,
+        "fexit:vfs_read.count": True, "kprobe:vfs_read.count": True, "kprobe:vfs_read.nope": False,
+        "kprobe:nosuch.count": False, "fexit:vfs_read.": False,
+    }  # fmt: skip
+    for text, answer in answers.items():
+        source = Source("x.ebt", f'begin {{ @ = exists("{text}") ? 1111 : 2222; }}')
+        assert ("value = 1111;" in compile_script(source, machine, (), {}).c) == answer, text
+
+
 def message(text: str, machine: Machine) -> tuple[str, tuple[str, ...]]:
     with pytest.raises(ScriptError) as wrong:
         compile_script(Source("x.ebt", text), machine, (), {})

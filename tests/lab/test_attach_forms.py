@@ -1,0 +1,42 @@
+"""The rarer ways to write a probe of a kernel function: by address, in whichever module, at an offset."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernel.live import LiveMachine
+from tests.conftest import Ebt
+from tests.kernel.support import Trace, fresh, tracer
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def trace(ebt: Ebt) -> Trace:
+    return tracer(ebt)
+
+
+def test_every_form(trace: Trace) -> None:
+    name = fresh()
+    address = LiveMachine().symbol("vfs_read")
+    assert address is not None
+    only = f'/comm == "{name}"/'
+    program = f"""
+        kprobe:{address:#x} {only} {{ @address[probe, arg2] = count(); }}
+        kprobe:*:vfs_read {only} {{ @any[args.count] = count(); }}
+        fentry:*:vfs_read {only} {{ @typed[args.count] = count(); }}
+        fexit:v*x:vfs_read {only} {{ @out[retval] = count(); }}
+        kprobe:vfs_read+0 {only} {{ @start = count(); }}
+    """
+    run = trace(program, f"name={name}", "read=100:23", args=("--unsafe",))
+    assert sorted(run.lines) == [
+        f"@address[kprobe:{address:#x}, 100]: 23", "@any[100]: 23", "@out[100]: 23", "@start: 23",
+        "@typed[100]: 23",
+    ], run.out  # fmt: skip
+
+
+def test_an_address_without_an_instruction(ebt: Ebt) -> None:
+    """The kernel refuses it, and ebt says so at the probe."""
+    result = ebt("--unsafe", "-e", "kprobe:0xffffffffff600001 { }")
+    assert result.rc == 255, result
+    assert "1:1: error: cannot attach kprobe:0xffffffffff600001: no instruction" in result.stderr, result
