@@ -24,7 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as .venv/bin/ebt leaves it while it imports
         signal.signal(signal.SIGINT, signal.default_int_handler)
     source: list[Source] = []
-    verbose = "-v" in words
     cachefile.listen(lambda text: tell(f"ebt: warning: {text}"))
     try:
         return _printed(words, source)
@@ -37,13 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as problem:
-        told: tuple[str, int] | None = import_module("ebt.failures").describe(problem, source, verbose)
+        failures = import_module("ebt.failures")
+        told: tuple[str, int] | None = failures.describe(problem, source, _asks_for_more(words, source))
         if told is None:
             raise
         if isinstance(problem, OSError):
             _silence()
         tell(told[0])
         return told[1]
+
+
+def _asks_for_more(words: list[str], sources: list[Source]) -> bool:
+    """Whether a -v is ebt's own: in front of the script, or behind one that has no such option."""
+    front, rest = read_options_before(words)
+    takes_it = bool(sources) and '"-v"' in sources[0].text
+    return front.verbose or ("-v" in rest and not takes_it)
 
 
 def _silence() -> None:

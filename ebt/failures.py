@@ -53,6 +53,8 @@ def _lack(problem: ScriptError, sources: Sequence[Source], verbose: bool) -> str
     if verbose or not tool or not first.lack:
         return ""
     reason = first.hints[-1].partition(": ")[2] if len(first.hints) > 1 else first.message
+    if len(first.hints) == 1 and first.hints[0].startswith("this kernel"):
+        reason += f": {first.hints[0]}"
     return f"ebt: error: {tool} cannot run here: {reason}"
 
 

@@ -1,57 +1,20 @@
-"""A machine → the names that can be completed, gathered once, on a thread; and fuzzy search among them."""
+"""A machine → the names that can be completed, gathered once, on a thread."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from lang.expand import HARDWARE_EVENTS, SOFTWARE_EVENTS
+from lang.expand_events import ITERATOR
 from lang.machine import Machine
 from lang.records import dataclass
 from lang.syscalls import syscall_names
+from repl.search import Names
 
-_FEW = 20  # below this many, names that only hold the letters in order are looked for too
+# the kinds that kernels have had (bpf_iter_reg_target in kernel/bpf, net and mm); asked of BTF by name
+_ITERATORS = (
+    "bpf_link", "bpf_map", "bpf_map_elem", "bpf_prog", "bpf_sk_storage_map", "cgroup", "dmabuf", "ipv6_route",
+    "kmem_cache", "ksym", "netlink", "sockmap", "task", "task_file", "task_vma", "tcp", "udp", "unix",
+)  # fmt: skip
 UNITS = ("s", "ms", "us", "ns", "hz")
-
-
-@dataclass(frozen=True, eq=False)
-class Names:
-    """Many names, ready to be searched."""
-
-    all: tuple[str, ...]
-    lower: str  # all of them, a line each, in lower case
-
-    @staticmethod
-    def of(names: Iterable[str]) -> Names:
-        """Sorted, each once."""
-        ordered = tuple(sorted(set(names)))
-        return Names(ordered, "\n".join(ordered).lower())
-
-    def search(self, word: str, most: int = 200) -> list[str]:
-        """First those that begin with the word, then those that hold it, or its letters in order."""
-        word = word.lower()
-        if not word:
-            return list(self.all[:most])
-        found = _lines(rf"^{re.escape(word)}.*$", self, most)
-        if len(found) < most:
-            found += _lines(rf"^.+{re.escape(word)}.*$", self, most)
-        if len(found) < _FEW and len(word) > 1:
-            spread = "[^\n]*?".join(map(re.escape, word))
-            found += _lines(rf"^[^\n]*?{spread}.*$", self, most)
-        return list(dict.fromkeys(found))[:most]
-
-
-def _lines(pattern: str, names: Names, most: int) -> list[str]:
-    """The names whose lines match, by counting the lines in front."""
-    found: list[str] = []
-    line, at = 0, 0
-    for match in re.finditer(pattern, names.lower, re.MULTILINE):
-        line += names.lower.count("\n", at, match.start())
-        at = match.start()
-        found.append(names.all[line])
-        if len(found) >= most:
-            break
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +25,7 @@ class Catalogue:
     functions: Names
     raw_tracepoints: Names
     syscalls: Names
+    iterators: Names
     ready: bool = True
 
     def targets(self, kind: str) -> Names | None:
@@ -75,6 +39,8 @@ class Catalogue:
                 return self.functions
             case "syscall" | "sysret":
                 return self.syscalls
+            case "iter":
+                return self.iterators
             case "software":
                 return Names.of(SOFTWARE_EVENTS)
             case "hardware":
@@ -84,7 +50,8 @@ class Catalogue:
         return None
 
 
-EMPTY = Catalogue(Names.of(()), Names.of(()), Names.of(()), Names.of(()), ready=False)
+_NONE = Names.of(())
+EMPTY = Catalogue(_NONE, _NONE, _NONE, _NONE, _NONE, ready=False)
 
 
 def catalogue_of(machine: Machine) -> Catalogue:
@@ -94,5 +61,6 @@ def catalogue_of(machine: Machine) -> Catalogue:
         Names.of(name for _, name in machine.functions("*")),
         Names.of(machine.raw_tracepoints("*")),
         Names.of(name for name in syscall_names(machine.arch) if name),
+        Names.of(kind for kind in _ITERATORS if machine.struct("struct", f"{ITERATOR}{kind}") is not None),
     )
 

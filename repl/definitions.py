@@ -41,6 +41,14 @@ class Definitions:
             if key.startswith("set ")
         }
 
+    def callables(self) -> list[tuple[str, str]]:
+        """(name and bracket, first line) of each function and macro."""
+        return [
+            (f"{key.partition(' ')[2]}(", text.partition("{")[0].strip())
+            for key, text in self.texts
+            if key.startswith(("fn ", "macro "))
+        ]
+
 
 def definitions_of(text: str) -> list[tuple[str, str]] | None:
     """(what, text) of each definition where the text holds nothing else; None for a program.

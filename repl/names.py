@@ -14,14 +14,13 @@ _NAMES_PATIENCE = 3.0  # seconds
 
 
 class Names:
-    """What can be completed: read on a thread, and taken as a whole when it is there."""
+    """What can be completed: read on a thread after `read`, and taken as a whole when it is there."""
 
     def __init__(self, state: State, files: Callable[[str], Sequence[str]]) -> None:
         self._state, self._files = state, files
         self._catalogue, self._machine = EMPTY, state.host.machine
         self._tools: list[tuple[str, str]] = []
         self._there = threading.Event()
-        self.read()
 
     def read(self) -> None:
         """Begin to read the names of the machine that programs are compiled for."""
@@ -46,6 +45,6 @@ class Names:
         return Knowledge(
             self._catalogue, self._machine, {item.name: item.about for item in COMMANDS.values()},
             sorted({name for job in state.jobs.alive for name in job.maps}),
-            list(state.definitions.variables()), self._tools,
+            list(state.definitions.variables()), state.definitions.callables(), self._tools,
             [(job.number, job.title) for job in state.jobs.all.values()], state.host.tool_flags, self._files,
         )  # fmt: skip

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from lang.builtins import BUILTINS
 from lang.functions import FUNCTIONS
 from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS
 from lang.records import dataclass, field
-from lang.types import Pointer, Struct, Type
 from repl.catalogue import Catalogue
+from repl.chains import arguments, fields, follow, header_of, open_braces, type_of
 from repl.lines import is_command
+from repl.search import Names
 
 KEYWORDS = (
     "if", "else", "while", "for", "let", "return", "break", "continue", "sizeof", "offsetof", "unroll",
 )  # fmt: skip
-_HEADER = re.compile(r"(?:^|[};,]|\|\|)\s*(?:([a-zA-Z_]+):)?([^\s{}/;,]*)\Z")
+_HEADER = re.compile(r"(?:^|[};,]|\|\|)\s*(?:([a-zA-Z_]+):)?([^\s{};,]*)\Z")
 _CHAIN = re.compile(r"((?:[@$]?\w+)(?:(?:\.|->)\w+)*)(?:\.|->)(\w*)\Z")
+_CAST = re.compile(
+    r"\(\s*\(\s*(struct|union)\s+(\w+)\s*\*\s*\)[^(){};]*\)((?:(?:\.|->)\w+)*)(?:\.|->)(\w*)\Z"
+)
+_OPEN = re.compile(r'"(?:\\.|[^"\\\n])*\Z|//[^\n]*\Z|/\*(?:(?!\*/).)*\Z', re.DOTALL)
+_CLOSED = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*\n|/\*.*?\*/', re.DOTALL)
 _WORD = re.compile(r"[@$]?\w*\Z")
-_POINT = re.compile(r"([a-zA-Z_]+):([^\s{}/,|?]+)")
 _NAME = re.compile(r"[@$]\w+")
 _MOST = 200
 
@@ -43,6 +49,7 @@ class Knowledge:
     commands: Mapping[str, str] = field(default_factory=dict)  # name → what it does
     maps: Sequence[str] = ()
     variables: Sequence[str] = ()  # of `set`, read as opt.NAME
+    defined: Sequence[tuple[str, str]] = ()  # fn and macro typed earlier, with how they begin
     tools: Sequence[tuple[str, str]] = ()
     jobs: Sequence[tuple[int, str]] = ()
     flags: Callable[[str], Sequence[tuple[str, str]]] = lambda tool: ()
@@ -54,7 +61,9 @@ def suggest(text: str, cursor: int, known: Knowledge) -> list[Suggestion]:
     before = text[:cursor]
     if "\n" not in before and is_command(before + "x" if before[-1:].isspace() else before, known.commands):
         return _of_command(before, known)
-    if _depth(before) > 0 or _in_predicate(before):
+    if _OPEN.search(_CLOSED.sub("", before)):
+        return []  # a string or a comment
+    if open_braces(before) > 0 or _in_predicate(before):
         return _in_body(before, known)
     return _in_header(before, known)
 
@@ -120,22 +129,41 @@ def _targets(written: str, word: str, known: Knowledge) -> list[Suggestion]:
     if kind is None:
         return []
     if kind.name in ("uprobe", "uretprobe", "usdt"):
-        path, colon, name = word.rpartition(":")
-        if not colon:
-            return [Suggestion(item, len(word), "binary") for item in known.files(word)]
-        functions = known.machine.user_functions(path, f"*{name}*") if path.startswith("/") else ()
-        return [Suggestion(item.name, len(name), "function") for item in functions[:_MOST]]
+        return _in_binary(kind.name, word, known)
     names = known.catalogue.targets(kind.name)
+    module, colon, name = word.partition(":")
+    if colon and names is known.catalogue.functions:
+        word, names = name, Names.of(item for _, item in known.machine.functions("*", module))
     if names is None:
         return []
     about = {"syscall": "system call", "sysret": "system call"}.get(kind.name, "")
     return [Suggestion(item, len(word), about) for item in names.search(word, _MOST)]
 
 
+def _in_binary(kind: str, word: str, known: Knowledge) -> list[Suggestion]:
+    """A path, or behind it and a colon the functions or static probes of the binary."""
+    written, colon, name = word.partition(":")
+    if not colon:
+        return [Suggestion(item, len(word), "binary") for item in known.files(word)]
+    path = known.machine.binary(written)
+    if path is None:
+        return []
+    if kind == "usdt":
+        probes = {(item.provider, item.name): "" for item in known.machine.user_probes(path, "*", "*")}
+        return _matching(name, [(f"{provider}:{probe}", "static probe") for provider, probe in probes])
+    functions = known.machine.user_functions(path, f"*{name}*")
+    return _matching(name, [(item.name, "function") for item in functions])
+
+
 # ---- bodies
 
 
 def _in_body(before: str, known: Knowledge) -> list[Suggestion]:
+    cast = _CAST.search(before)
+    if cast is not None:
+        struct = known.machine.struct("struct" if cast[1] == "struct" else "union", cast[2])
+        names = re.findall(r"\w+", cast[3])
+        return _matching(cast[4], fields(follow(struct, names, known.machine), known.machine))
     chain = _CHAIN.search(before)
     if chain is not None and not chain[1][:1].isdigit():
         base, word = chain[1], chain[2]
@@ -154,6 +182,7 @@ def _in_body(before: str, known: Knowledge) -> list[Suggestion]:
         *((item.name, item.doc) for item in BUILTINS.values()),
         ("args", "the probe's arguments"),
         *((f"{item.name}(", f"{item.usage}: {item.doc}") for item in FUNCTIONS.values()),
+        *known.defined,
         *((name, "") for name in KEYWORDS),
         *((("opt.", "variables of set"),) if known.variables else ()),
     ]
@@ -170,87 +199,15 @@ def _members(chain: str, before: str, known: Knowledge) -> list[tuple[str, str]]
     names = re.split(r"\.|->", chain)
     if names == ["args"]:
         return [(name, str(kind)) for name, kind in arguments(before, known.machine).items()]
-    kind = _type_of(names, before, known.machine, 0)
-    struct = kind.to if isinstance(kind, Pointer) else kind
-    if not isinstance(struct, Struct):
-        return []
-    return [(item.name, str(item.type)) for item in known.machine.fields(struct)]
-
-
-def _type_of(names: list[str], before: str, machine: Machine, depth: int) -> Type | None:
-    """The type of a chain such as `curtask.real_parent` or `$x.y`, as far as it can be told from the text."""
-    kind: Type | None
-    if names[0] == "args" and len(names) > 1:
-        kind, names = arguments(before, machine).get(names[1]), names[1:]
-    elif names[0] == "curtask":
-        kind = machine.struct("struct", "task_struct")
-    elif names[0].startswith("$") and depth < 8:
-        kind = _variable(names[0], before, machine, depth)
-    else:
-        return None
-    for name in names[1:]:
-        struct = kind.to if isinstance(kind, Pointer) else kind
-        if not isinstance(struct, Struct):
-            return None
-        kind = next((item.type for item in machine.fields(struct) if item.name == name), None)
-    return kind
-
-
-def _variable(name: str, before: str, machine: Machine, depth: int) -> Type | None:
-    assigned = re.findall(rf"{re.escape(name)}\s*=\s*([@$]?\w+(?:(?:\.|->)\w+)*)\s*;", before)
-    cast = re.findall(rf"{re.escape(name)}\s*=\s*\(\s*struct\s+(\w+)\s*\*\s*\)", before)
-    if cast:
-        return machine.struct("struct", cast[-1])
-    return _type_of(re.split(r"\.|->", assigned[-1]), before, machine, depth + 1) if assigned else None
-
-
-def arguments(before: str, machine: Machine) -> dict[str, Type]:
-    """Name → type of `args` in the body that the text ends in."""
-    header = _header_of(before)
-    for written, target in reversed(_POINT.findall(header)):
-        kind = BY_NAME.get(written.lower())
-        name = target.rpartition(":")[2]
-        match kind.name if kind else "":
-            case "tracepoint":
-                point = machine.tracepoint(*target.partition(":")[::2])
-                return {item.name: item.type for item in point.fields} if point else {}
-            case "rawtracepoint":
-                return {item.name: item.type for item in machine.raw_tracepoint(name) or ()}
-            case "kprobe" | "kretprobe" | "fentry" | "fexit":
-                function = machine.function(name)
-                return {item.name: item.type for item in function.parameters} if function else {}
-            case "syscall" | "sysret":
-                point = machine.tracepoint("syscalls", f"sys_enter_{name}")
-                return {item.name: item.type for item in point.fields[1:]} if point else {}
-    return {}
-
-
-def _header_of(before: str) -> str:
-    """What stands in front of the open body: its attach points."""
-    depth = 0
-    for at in range(len(before) - 1, -1, -1):
-        char = before[at]
-        if char == "}":
-            depth += 1
-        elif char == "{":
-            if depth == 0 and _depth(before[:at]) == 0:
-                return before[max(before.rfind("}", 0, at), before.rfind(";", 0, at)) + 1 : at]
-            depth -= 1
-    return before[max(before.rfind("}"), before.rfind(";")) + 1 :]  # a predicate: no brace yet
+    return fields(type_of(names, before, known.machine), known.machine)
 
 
 # ---- text
 
 
-def _depth(text: str) -> int:
-    """How many braces are open at the end of the text; those in strings and comments do not count."""
-    plain = re.sub(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', "", text, flags=re.DOTALL)
-    return max(plain.count("{") - plain.count("}"), 0)
-
-
 def _in_predicate(before: str) -> bool:
     """Whether a predicate is open: `kprobe:f /pid == `. A slash inside a path belongs to the attach point."""
-    header = _header_of(before)
+    header = header_of(before)
     return re.search(r"\S\s+/[^/{}]*\Z", header) is not None and header.count(" /") % 2 == 1
 
 
@@ -262,6 +219,6 @@ def _matching(word: str, found: Iterable[tuple[str, str]]) -> list[Suggestion]:
     """What begins with the word, then what holds it, each once."""
     pairs = dict.fromkeys(found)
     lower = word.lower()
-    first = [pair for pair in pairs if pair[0].lower().startswith(lower)]
-    later = [pair for pair in pairs if lower in pair[0].lower()[1:] and pair not in first]
-    return [Suggestion(text, len(word), about) for text, about in [*first, *later][:_MOST]]
+    first = dict.fromkeys(pair for pair in pairs if pair[0].lower().startswith(lower))
+    first |= dict.fromkeys(pair for pair in pairs if lower in pair[0].lower())
+    return [Suggestion(text, len(word), about) for text, about in islice(first, _MOST)]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import ThreadedCompleter
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -35,7 +36,6 @@ from repl.on_maps import map_text
 from repl.shell import Shell
 from repl.state import Refused, State, counted
 from repl.status import Resolver, Status
-from repl.suggest import Knowledge
 from repl.validator import ProgramValidator
 
 STYLE = Style.from_dict(
@@ -50,6 +50,7 @@ STYLE = Style.from_dict(
 )  # fmt: skip
 _VI = "EBT_EDITING_MODE"  # vi, or anything else for Emacs keys
 _LEXERS = {"c": "c"}
+_PAUSE = 0.06  # seconds without a key before attach points are asked about
 _ROOM = 8  # lines of the terminal that a watched map leaves free
 
 
@@ -61,16 +62,16 @@ def paint(text: str, language: str) -> str:
 
 
 class Terminal:
-    """The reading half: what is typed, completed, underlined and watched. `known` is asked at each key."""
+    """The reading half: what is typed, completed, underlined and watched. `names` is asked at each key."""
 
-    def __init__(self, shell: Shell, known: Callable[[], Knowledge], resolver: Resolver) -> None:
-        self._shell, self._state, self._resolver = shell, shell.state, resolver
+    def __init__(self, shell: Shell, names: Names, resolver: Resolver) -> None:
+        self._shell, self._state, self._names, self._resolver = shell, shell.state, names, resolver
         self._statuses: list[Status] = []
         self._asking = threading.Event()
         self._view: list[str] = []
         self._session: PromptSession[str] = PromptSession(
             message=self._message, multiline=True, style=STYLE, lexer=PygmentsLexer(EbtLexer),
-            completer=ThreadedCompleter(SuggestCompleter(known)), complete_while_typing=True,
+            completer=ThreadedCompleter(SuggestCompleter(names.known)), complete_while_typing=True,
             validator=ProgramValidator(self._check, self._is_program), validate_while_typing=False,
             history=open_history(), auto_suggest=AutoSuggestFromHistory(), enable_history_search=False,
             key_bindings=key_bindings(self._is_complete), bottom_toolbar=self._toolbar,
@@ -79,6 +80,7 @@ class Terminal:
             reserve_space_for_menu=6, complete_in_thread=False, search_ignore_case=True,
         )  # fmt: skip
         self._session.default_buffer.on_text_changed += lambda _: self._asking.set()
+        self._session.app.after_render += self._drawn
 
     def run(self) -> int:
         """Read and carry out until the user leaves; 0."""
@@ -96,6 +98,11 @@ class Terminal:
             self._statuses = []
             self._shell.execute(text)
         return 0
+
+    def _drawn(self, app: Application[str]) -> None:
+        """The prompt is there: now the kernel's names may take their time, and the processor."""
+        app.after_render -= self._drawn
+        self._names.read()
 
     def _leave(self) -> None:
         running = len(self._state.jobs.alive)
@@ -123,10 +130,13 @@ class Terminal:
         self._shell.check(text)
 
     def _resolve(self) -> None:
-        """On a thread: what the attach points of the text resolve to, a moment after each change."""
+        """On a thread: what the attach points of the text resolve to, once typing has paused for a moment."""
         while True:
             self._asking.wait()
             self._asking.clear()
+            pause = threading.Event()
+            while not pause.wait(_PAUSE) and self._asking.is_set():
+                self._asking.clear()
             document = self._session.default_buffer.document
             if is_command(document.text, COMMANDS):
                 self._statuses = []
@@ -190,7 +200,7 @@ def session(host: Host, resolver: Resolver, files: Callable[[str], Sequence[str]
         jobs = Jobs(display.show)
         state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint)
         names = Names(state, files)
-        terminal = Terminal(Shell(state), names.known, resolver)
+        terminal = Terminal(Shell(state), names, resolver)
         display.start(lambda: len(jobs.all) > 1)
         _print(f"ebt on {host.machine.title}: a program runs as you enter it, help shows the commands\n")
         try:

@@ -157,6 +157,21 @@ def reduce_records(kind: Record, raws: Sequence[bytes], slots: int) -> list[byte
     return [b"".join(row) for row in zip(*columns, strict=True)]
 
 
+def record_field(kind: Record) -> int | None:
+    """Which field of a record stands for the whole where its amounts are added: the first sum, else count."""
+    kinds = [item.kind if isinstance(item, Aggregate) else "" for item in kind.elements]
+    return next((kinds.index(name) for name in ("sum", "count") if name in kinds), None)
+
+
+def record_amounts(kind: Record, raws: Sequence[bytes]) -> list[int]:
+    """That field of each of the reduced records."""
+    field = record_field(kind)
+    assert field is not None
+    item, place = kind.elements[field], offsets(kind.elements)[0][field]
+    assert isinstance(item, Aggregate)
+    return [_reduced_number(item, raw[place : place + 8]) for raw in raws]
+
+
 def _reduce(kind: Aggregate | Last, parts: Sequence[bytes], slots: int) -> list[bytes]:
     if isinstance(kind, Last):
         return [_latest(part, size_of(kind)) for part in parts]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
@@ -249,3 +251,38 @@ def test_without_root(ebt: Ebt) -> None:
         input="", capture_output=True, text=True, timeout=60 * PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "needs root" in done.stderr and "Traceback" not in done.stderr
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all threads of a process have used so far."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def test_a_key_is_drawn_soon_with_all_names_loaded(prompt: Prompt) -> None:
+    pid = prompt.child.pid
+    assert pid is not None
+    prompt.type("kprobe:vfs_rea")
+    prompt.wait("vfs_readv")  # the names are there
+    prompt.child.sendcontrol("c")
+    for text in ("kprobe:tcpsndmsg,fentry:vfs_wr", "tracepoint:sched:sched_sw", "begin { @ = curtask.real_p"):
+        before = cpu_seconds(pid)
+        for letter in text:
+            prompt.type(letter)
+            prompt.child.expect(pexpect.TIMEOUT, timeout=0.05)
+        assert (cpu_seconds(pid) - before) / len(text) < 0.030 * PATIENCE
+        prompt.child.sendcontrol("c")
+
+
+def test_a_program_is_attached_soon_and_costs_little_memory(prompt: Prompt) -> None:
+    pid = prompt.child.pid
+    took, memory = [], []
+    for number in range(1, 5):
+        started = time.monotonic()
+        prompt.enter(f"tracepoint:sched:sched_process_exec /pid == {number}/ {{ @[comm] = count(); }}")
+        prompt.wait(rf"\[{number}\] attached 1 probe")
+        took.append(time.monotonic() - started)
+        (anonymous,) = re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        memory.append(int(anonymous))
+    assert min(took) < 0.35 * PATIENCE
+    assert (memory[-1] - memory[0]) / 3 < 10_000  # KiB for each further job

@@ -22,6 +22,10 @@ from tests.lab.support import loop_device
 pytestmark = pytest.mark.kernel
 
 
+# in a mount namespace of its own, as the machine has none mounted
+_OWN_TRACEFS = ["unshare", "-m", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing && exec "$@"', "sh"]
+
+
 @pytest.fixture(scope="module")
 def disk() -> Iterator[str]:
     """A block device that nobody else uses."""
@@ -35,7 +39,8 @@ def original(name: str) -> list[str]:
     path = shutil.which(name, path=places)
     if path is None:
         pytest.skip(f"{name} of libbpf-tools is not installed, so there is nothing to compare with")
-    return ["stdbuf", "-oL", path]
+    where = [] if os.path.exists("/sys/kernel/tracing/events") else _OWN_TRACEFS
+    return [*where, "stdbuf", "-oL", path]
 
 
 def settle(peer: Running, told: str) -> None:

@@ -1,5 +1,6 @@
 """The prompt without a terminal: what input is, when it is complete, what may follow, what is shown of it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,21 +12,25 @@ from lang.probes import BY_NAME
 from lang.resolution import Candidate, Choice, Resolution
 from lang.source import Source, Span
 from lang.syntax_errors import RESERVED
-from repl.catalogue import EMPTY, Names, catalogue_of
+from repl.catalogue import EMPTY, catalogue_of
 from repl.commands import COMMANDS, help_text
 from repl.complete import is_complete
 from repl.definitions import Definitions, definitions_of, variable
 from repl.display import thin, visible
 from repl.lines import STARTS, Command, Line, Nothing, Query, Shell, Text, Wrong, is_command, read_line
+from repl.search import Names
 from repl.shell import HANDLERS
 from repl.status import Resolver, without_bodies
 from repl.suggest import Knowledge, suggest
+from tests.conftest import PATIENCE
+from tests.pure.test_elf import SYMBOLS, library
 
 PROFILE = Path(__file__).parents[1] / "kernels" / "6.1.ebtk"
 MACHINE = RecordedMachine(PROFILE)
 KNOWN = Knowledge(
     catalogue_of(MACHINE), MACHINE, {name: item.about for name, item in COMMANDS.items()}, maps=["@reads"],
-    variables=["pid"], tools=[("opensnoop", "files opened")], jobs=[(2, "a program")],
+    variables=["pid"], defined=[("micros(", "fn micros($ns: uint64): uint64")],
+    tools=[("opensnoop", "files opened")], jobs=[(2, "a program")],
     flags=lambda tool: [("-p", "process"), ("-x", "failed")] if tool == "opensnoop" else [],
 )  # fmt: skip
 
@@ -102,6 +107,13 @@ def offered(text: str) -> list[str]:
         ("kprobe:vfs_read { $left = 1; $le", "$left"),
         ("kprobe:vfs_read { opt.p", "pid"),
         ("kprobe:vfs_read { print", "printf("),
+        ("kprobe:vfs_read { @ = mic", "micros("),
+        ("kprobe:vfs_read { @ = ((struct file *)arg0).f_path.den", "dentry"),
+        ("kprobe:vfs_read, kprobe:vfs_write { args.fi", "file"),
+        ('kprobe:vfs_read { printf("a // b"); com', "comm"),
+        ("kprobe:vmlinux:vfs_rea", "vfs_read"),
+        ("kprobe:vfsrd", "vfs_read"),
+        ("tracepoint:schsw", "sched:sched_switch"),
         ("sysret:readlin", "readlink"),
         ("interval:m", "ms:"),
         ("sto", "stop"),
@@ -124,15 +136,39 @@ def test_suggestions_replace_what_is_typed() -> None:
     assert (completed, item.about) == ("kprobe:vfs_read { args.count", "uint64")
 
 
-@pytest.mark.parametrize("text", ["kprobe:f { nothing_such.", 'begin { "', "begin { 5.", "x" * 3000, "{{{{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kprobe:f { nothing_such.", 'begin { "', "begin { 5.", "x" * 3000, "{{{{", 'begin { printf("com',
+        "begin { // com", "begin { /* com", "uprobe:/no/such:f",
+    ],
+)  # fmt: skip
 def test_nothing_to_suggest(text: str) -> None:
     assert offered(text) == []
+
+
+def test_functions_of_a_binary(tmp_path: Path) -> None:
+    (tmp_path / "libx.so").write_bytes(library(SYMBOLS))
+    assert offered(f"uprobe:{tmp_path}/libx.so:open")[:2] == ["open", "fopen"]
+    assert offered(f"uretprobe:{tmp_path}/libx.so:")[:2] == ["fopen", "memcpy"]
+
+
+def test_sixty_thousand_names_are_searched_at_once() -> None:
+    parts = ("sched", "tcp", "vfs", "read", "write", "queue", "page", "lock", "init", "inode")
+    names = Names.of(f"{a}_{b}_{c}_{n}" for a in parts for b in parts for c in parts for n in range(60))
+    assert len(names) == 60_000
+    for word in ("sched_tcp", "schdtcprd7", "e_e_e_e_9z", "zzzzzzzz", "q", "lockinit"):
+        started = time.thread_time()
+        names.search(word)
+        assert time.thread_time() - started < 0.05 * PATIENCE, word
 
 
 def test_search_is_fuzzy_and_ordered() -> None:
     names = Names.of(["vfs_read", "vfs_readv", "do_vfs_read", "very_fast_reading", "ext4_read"])
     assert names.search("vfs_read") == ["vfs_read", "vfs_readv", "do_vfs_read", "very_fast_reading"]
-    assert names.search("vfsr") == ["do_vfs_read", "very_fast_reading", "vfs_read", "vfs_readv"]
+    assert names.search("vfsr") == ["vfs_read", "vfs_readv", "do_vfs_read", "very_fast_reading"]
+    assert names.search("fast") == ["very_fast_reading"] and names.search("") == sorted(names.search("r"))
+    assert Names.of(["a_x", "xa", "ax"]).search("x") == ["xa", "a_x", "ax"]
     assert EMPTY.functions.search("vfs") == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from codegen.pipeline import compile_script
+from dockit.tools import WORDS, resolve
 from ebt.imports import Imports
 from ebt.tools import all_tools
 from kernel.recorded import RecordedMachine
@@ -18,12 +19,6 @@ from lang.source import Source
 ROOT = Path(__file__).parents[2]
 KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.ebtk"))}
 TOOLS = sorted({tool.path for tool in all_tools()})
-# what a tool must be given to run at all
-WORDS = {
-    "dirtop": ("-d", "1 /"), "fsdist": ("-t", "ext4"), "fsslower": ("-t", "ext4"),
-    "funclatency": ("vfs_read",), "funccount": ("t:sched:sched_switch",),
-    "stackcount": ("t:sched:sched_switch",),
-}  # fmt: skip
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
 FUNCTIONS_ONLY = set(
     "mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove funclatency".split()
@@ -31,11 +26,6 @@ FUNCTIONS_ONLY = set(
 _UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
 REFUSED: dict[tuple[str, str], str] = {}
-
-
-def resolve(kind: str, text: str) -> int | str:
-    """What options name is looked up on no system here."""
-    return text if kind in ("directories", "filesystem") else 1
 
 
 @pytest.mark.parametrize("path", TOOLS, ids=lambda path: Path(path).stem)

@@ -1,0 +1,57 @@
+"""docs/tool-costs.json → the section of docs/tools.md that says what each tool costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).resolve().parents[2] / "docs/tool-costs.json"
+_HEAD = """\
+## What they cost
+
+Measured by `scripts/bench tools` on {machine}: the time from the command to the probes' being attached; then,
+on the same load, how often the tool's programs ran, what a run took in the kernel (`bpf_stats`), and how many
+instructions of the verifier's own form a run has, weighted by how often each program ran. Beside it the
+original: P is BCC's Python tool, L libbpf-tools' one. Their numbers are of the same kernel.
+
+"""
+
+
+def costs_section(path: Path = FILE) -> str:
+    """The section; empty where nothing was measured."""
+    if not path.is_file():
+        return ""
+    kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    parts = []
+    for title, measured in kept.items():
+        lines = [
+            _HEAD.format(machine=title),
+            "| tool | attached | ns a run | instructions a run | original | attached | ns | instructions |",
+            "|---|---:|---:|---:|---|---:|---:|---:|",
+        ]
+        for name, row in sorted(measured.items()):
+            peers = row.get("peers") or [None]
+            for number, peer in enumerate(peers):
+                own = [f"`{name}`", *_cells(row)] if not number else ["", "", "", ""]
+                lines.append("| " + " | ".join([*own, *_peer(peer)]) + " |")
+        parts.append("\n".join(lines).replace("\n\n\n", "\n\n") + "\n")
+    return "\n".join(parts)
+
+
+def _peer(row: dict[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["none", "", "", ""]
+    if row.get("problem"):
+        return [f"{row['kind']}: {row['problem']}", "", "", ""]
+    return [row["kind"], *_cells(row)]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if row.get("problem"):
+        return [row["problem"], "", ""]
+    return [
+        f"{row['attach']:.2f} s",
+        f"{row['ns']:.0f}" if row.get("ns") is not None else "",
+        f"{row['instructions']:.0f}" if row.get("instructions") is not None else "",
+    ]
