@@ -187,7 +187,15 @@ def _comm(f: Function, place: str, kind: Type) -> None:
 
 
 def _probe(f: Function, place: str, kind: Type) -> None:
-    store_label(f, place, f.target.label)
+    _store_text(f, place, tuple(target.label for target in f.body.targets))
+
+
+def _store_text(f: Function, place: str, texts: tuple[str, ...]) -> None:
+    """A text of the body's target, or of the one of its targets that the program is loaded for."""
+    if len(set(texts)) == 1:
+        store_label(f, place, texts[0])
+    else:
+        f.copy(place, f.program.label(f.root, texts), max(len(text.encode()) for text in texts) + 1)
 
 
 def store_label(f: Function, place: str, label: str) -> None:
@@ -236,7 +244,7 @@ def write_user_symbol(f: Function, place: str, address: str) -> None:
 def _user_func(f: Function, place: str, kind: Type) -> None:
     """A user function by its address; one whose name is known as text."""
     if isinstance(kind, Str):
-        store_label(f, place, f.target.name)
+        _store_text(f, place, tuple(target.name for target in f.body.targets))
         return
     assert isinstance(kind, Symbol)
     write_user_symbol(f, place, "PT_REGS_IP(ctx)")
