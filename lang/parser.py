@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 from lark import Lark
 from lark import __version__ as lark_version
@@ -37,14 +38,29 @@ def _parser() -> Lark:
     key = f"{lark_version} {sys.version} {hashlib.sha256(text.encode()).hexdigest()}"
     stored = cachefile.load("parser", key)
     if stored is not None:
-        return Lark.load(io.BytesIO(stored))
+        return _shortened(Lark.load(io.BytesIO(stored)))
     parser = Lark(
         text, parser="lalr", start=["script", "value"], propagate_positions=True, maybe_placeholders=False
     )
     tables = io.BytesIO()
     parser.save(tables)
     cachefile.store("parser", key, tables.getvalue())
+    return _shortened(parser)
+
+
+def _shortened(parser: Lark) -> Lark:
+    """Leave out the trees between the levels of precedence, which Lark would dissolve in the next one."""
+    callbacks = parser.parser.parser.parser.callbacks
+    for rule in callbacks:
+        inner = rule.expansion[0] if len(rule.expansion) == 1 else None
+        if inner is not None and not inner.is_term and inner.name.startswith("_"):
+            if rule.origin.name.startswith("_") and rule.alias is None:
+                callbacks[rule] = _first
     return parser
+
+
+def _first(children: list[Any]) -> Any:
+    return children[0]
 
 
 def parse(source: Source, load: Load | None = None, before: Source | None = None) -> ast.Script:
