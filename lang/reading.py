@@ -64,6 +64,9 @@ def _next(found: Tables, state: int, text: str, at: int) -> Token | None:
 def _reduce(found: Tables, number: int, states: list[int], values: list[Any]) -> None:
     """Replace a rule's parts, on top of the stacks, by its tree."""
     origin, name, size, kept = found.rules[number]
+    if not name:
+        states[-1] = found.actions[states[-2]][origin]
+        return
     parts = values[len(values) - size :]
     if size:
         del values[-size:], states[-size:]

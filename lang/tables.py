@@ -33,7 +33,8 @@ class Tables:
     """What `lang.reading` needs.
 
     `actions[state][name]` for a terminal or a rule: n ≥ 0 goes on in state n, n < 0 reduces by rule -1 - n.
-    A rule is (what it makes, its tree's name, number of parts, parts that are kept).
+    A rule is (what it makes, its tree's name, number of parts, parts that are kept); one without a tree's name
+    leaves its only part as it is.
     `scanners[scanner_of[state]]` is a regular expression whose groups are terminals, and for a terminal the
     words that are another one.
     """
@@ -126,6 +127,8 @@ def _rule(rule: Any) -> tuple[str, str, int, Kept]:
         if rule.options.keep_all_tokens or not (part.is_term and part.filter_out)
     )
     name = rule.alias or rule.options.template_source or rule.origin.name
+    if rule.alias is None and name.startswith("_") and len(rule.expansion) == 1 and kept == ((0, True),):
+        name = ""  # a level of precedence: its tree would be dissolved in the next one
     return str(rule.origin.name), str(name), len(rule.expansion), kept
 
 
