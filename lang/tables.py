@@ -33,10 +33,9 @@ class Tables:
     """What `lang.reading` needs.
 
     `actions[state][name]` for a terminal or a rule: n ≥ 0 goes on in state n, n < 0 reduces by rule -1 - n.
-    A rule is (what it makes, its tree's name, number of parts, parts that are kept); one without a tree's name
-    leaves its only part as it is.
-    `scanners[scanner_of[state]]` is a regular expression whose groups are terminals, and for a terminal the
-    words that are another one.
+    A rule is (what it makes, its tree's name, number of parts, parts that are kept); one without a name
+    leaves its only part as it is. `scanners[scanner_of[state]]` is a regular expression whose groups are
+    terminals, and for a terminal the words that are another one.
     """
 
     starts: dict[str, tuple[int, int]]  # first and last state
