@@ -51,7 +51,6 @@ STYLE = Style.from_dict(
 _VI = "EBT_EDITING_MODE"  # vi, or anything else for Emacs keys
 _LEXERS = {"c": "c"}
 _PAUSE = 0.06  # seconds without a key before attach points are asked about
-_ROOM = 8  # lines of the terminal that a watched map leaves free
 
 
 def paint(text: str, language: str) -> str:
@@ -168,7 +167,7 @@ class Terminal:
                 self._state.watched = None
                 self._state.say(f"watch: {refused}")
                 continue
-            room = max(self._session.app.output.get_size().rows - _ROOM, 3)
+            room = max(self._session.app.output.get_size().rows // 2 - 2, 3)  # jobs go on printing above it
             left_out = [f"… {len(lines) - room:,} lines above"] if len(lines) > room else []
             self._view = [*left_out, *lines[-room:]]
             self._session.app.invalidate()
