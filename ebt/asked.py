@@ -11,7 +11,7 @@ from lang.records import dataclass
 from lang.source import Source
 
 # words that are no script's name; see ebt.commands
-COMMANDS = ("check", "compile", "doctor", "explain", "fmt", "list", "profile", "repl")
+COMMANDS = ("check", "compile", "doctor", "explain", "fmt", "list", "profile", "repl", "tplist")
 MAX_SCRIPT_BYTES = 64 << 20
 
 

@@ -18,6 +18,7 @@ from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
+from ebt.tplist import tplist
 from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
@@ -37,6 +38,7 @@ usage: ebt [options] TOOL|FILE [parameters]
        ebt repl
        ebt profile save FILE
        ebt -l [PATTERN]
+       ebt tplist [-p PID] [-l LIB] [-v] [FILTER]
 
 TOOL is a standard tool: ebt list shows them, ebt TOOL --help tells of one. FILE is a script (.ebt or .bt);
 - reads it from standard input. A bare word is a tool if one has that name, ./WORD is the file. Options
@@ -50,6 +52,8 @@ options:
   -p PID           trace this process only, until it ends
   -o FILE          write the script's output to a file
   -f text|json     output format; json is one object a line
+  --flame FILE     draw the script's stacks: an SVG picture to open in a browser
+  --heatmap FILE   draw the script's histograms over time, likewise
   -B line|full|none  output buffering
   -q               no message about attached probes
   -v               tell what is attached, and the verifier's log if it refuses
@@ -166,6 +170,10 @@ def _profile(words: list[str], sources: list[Source]) -> int:
     return about(options) if options.help else profile(options.words, options.btf)
 
 
+def _tplist(words: list[str], _sources: list[Source]) -> int:
+    return tplist(words)
+
+
 COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "compile": _compile,
     "check": _check,
@@ -175,4 +183,5 @@ COMMANDS: dict[str, Callable[[list[str], list[Source]], int]] = {
     "list": _list,
     "repl": _repl,
     "profile": _profile,
+    "tplist": _tplist,
 }

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any, cast
 
 from codegen.entry import MISSED
@@ -68,6 +69,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
         show_stage(compiled, options.stage)
         return None
     _require_probes(compiled, request)
+    _require_maps(compiled, options)
     front = time.monotonic()
     compiled, code = compile_fitting(
         compiled, partial(compile_for, request, machine.as_machine, options), compiler, request.source.name
@@ -99,6 +101,7 @@ def _refuse(options: Options) -> None:
 def compile_request(request: Request, options: Options) -> Compiled:
     """Compile without running: for this kernel, or the one that the options name."""
     compiled = compile_for(request, machine_for(options, loads=False), options)
+    _require_maps(compiled, options)
     _warn(_shown(compiled, request, options), options)
     return compiled
 
@@ -158,6 +161,12 @@ def _require_probes(compiled: Compiled, request: Request) -> None:
             if not point.optional and kind is not None and not kind.special:
                 message = "no probe of the script can be attached here"
                 raise ScriptError([Diagnostic("error", point.span, message)])
+
+
+def _require_maps(compiled: Compiled, options: Options) -> None:
+    """What --flame and --heatmap are to show is there. Raises UsageError."""
+    if options.flame or options.heatmap:
+        import_module("ebt.drawing").require_maps(compiled.plan, options)
 
 
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:

@@ -14,6 +14,7 @@ _SHORT = "B:c:d:e:f:hlo:p:qvV"
 _LONG = [
     "help", "version", "dry-run", "no-warnings", "kernel=", "btf=", "list", "verbose", "quiet",
     "output=", "format=", "pid=", "cmd=", "no-feature=", "verify-llvm-ir", "unsafe",
+    "flame=", "heatmap=",
 ]  # fmt: skip
 _SAME = {
     "--help": "-h", "--version": "-V", "--list": "-l", "--verbose": "-v", "--quiet": "-q", "--output": "-o",
@@ -22,7 +23,7 @@ _SAME = {
 # ebt's own that may stand behind a script too, where the script has none of that name; true: a value follows.
 BEHIND = {
     **dict.fromkeys(("-c", "-p", "-o", "-f", "-B", "-d", "--cmd", "--pid", "--output", "--format"), True),
-    **dict.fromkeys(("--kernel", "--btf", "--no-feature"), True),
+    **dict.fromkeys(("--kernel", "--btf", "--no-feature", "--flame", "--heatmap"), True),
     **dict.fromkeys(("-q", "-v", "--quiet", "--verbose", "--dry-run", "--no-warnings", "--unsafe"), False),
 }
 
@@ -55,6 +56,9 @@ class Options:
     kernel: str = ""
     btf: str = ""
     without: tuple[str, ...] = ()
+    flame: str = ""
+    heatmap: str = ""
+    folded_text: bool = True  # false: a tool's own form for flame graphs was chosen, but not to be printed
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -116,6 +120,10 @@ def _apply(options: Options, flag: str, value: str) -> None:
             options.btf = value
         case "--no-feature":
             options.without = tuple(name.strip() for name in value.split(",") if name.strip())
+        case "--flame":
+            options.flame = _file(flag, value)
+        case "--heatmap":
+            options.heatmap = _file(flag, value)
         case "--verify-llvm-ir":
             pass  # for bpftrace's own debugging: accepted, as scripts pass it
         case "--no-warnings":
@@ -139,6 +147,12 @@ def _apply(options: Options, flag: str, value: str) -> None:
 def _one_of(flag: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise UsageError(f"{flag} takes {' or '.join(choices)}, not '{value}'")
+    return value
+
+
+def _file(flag: str, value: str) -> str:
+    if not value:
+        raise UsageError(f"{flag} takes the name of a file")
     return value
 
 

@@ -198,6 +198,7 @@ def _refuse(options: Options) -> None:
         "-f": options.format != "text", "-o": bool(options.output), "-d": bool(options.stage),
         "--dry-run": options.dry_run, "--kernel": bool(options.kernel), "--btf": bool(options.btf),
         "--no-feature": bool(options.without), "-B": options.buffering != "auto",
+        "--flame": bool(options.flame), "--heatmap": bool(options.heatmap),
     }  # fmt: skip
     for flag, given in wrong.items():
         if given:

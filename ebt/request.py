@@ -79,7 +79,8 @@ def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) 
         called = tool.name if tool else source.name
         given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *asked.rest], find)
         options = read_options([*asked.flags, *for_ebt])
-        return options, Request(source, script, given.parameters, given.options)
+        values = _for_flame(script, given.options, options)
+        return options, Request(source, script, given.parameters, values)
     options = read_options(asked.words)
     before, behind = list(options.words), list(options.behind)
     if options.program is None:
@@ -97,6 +98,17 @@ def _given(script: Script, name: str, words: list[str], find: Resolve) -> tuple[
         raise ShowHelp(help_text(script, name)) from None
     commands = [given.options.get(option.name) for option in script.options if option.kind == "command"]
     return given, [*for_ebt, *(word for text in commands if text for word in ("-c", str(text)))]
+
+
+def _for_flame(
+    script: Script, given: Mapping[str, Constant], options: Options
+) -> Mapping[str, Constant]:
+    """--flame chooses the form of a script that has one for flame graphs: its option `folded`."""
+    folds = any(option.name == "folded" and option.kind == "bool" for option in script.options)
+    if not options.flame or not folds or "folded" in given:
+        return given
+    options.folded_text = False
+    return {**given, "folded": True}
 
 
 def _getopts(script: Script, before: list[str], behind: list[str]) -> Given:

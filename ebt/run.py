@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kernel.live import LiveMachine
     from kernel.typetable import TypeTable
     from runtime.bpf import Compiler
+    from runtime.pictures import Picture
 
 NEEDS_ROOT = "tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' works without"
 
@@ -107,17 +108,23 @@ def _run(loaded: Loaded, ready: Ready) -> int:
         writer = JsonWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
     else:
         writer = TextWriter(out, messages, quiet=options.quiet, warnings=options.warnings)
+    pictures = _pictures(ready)
     if options.dry_run:
         return _dry_run(loaded, ready.plan, writer)
     child = _start(options.command) if options.command is not None else None
     try:
-        return run_session(
+        code = run_session(
             loaded, ready.plan, writer, child=child, pid=options.pid or None,
             reader_fd=out_fd if out_fd == 1 else None, kernel_symbol=kernel_symbol, user_symbol=user_symbol,
+            pictures=pictures, folded_text=options.folded_text,
         )  # fmt: skip
     finally:
         if child is not None:
             import_module("runtime.child").end_child(child)
+    for picture in pictures:
+        if picture.told and not options.quiet:
+            tell(picture.told)
+    return code
 
 
 def _open_output(options: Options) -> int:
@@ -127,6 +134,14 @@ def _open_output(options: Options) -> int:
         return os.open(options.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     except OSError as problem:
         raise UsageError(f"-o: cannot write '{options.output}': {problem.strerror}") from None
+
+
+def _pictures(ready: Ready) -> list[Picture]:
+    """What --flame and --heatmap ask for. Raises UsageError where they cannot be made."""
+    if not ready.options.flame and not ready.options.heatmap:
+        return []
+    pictures: list[Picture] = import_module("ebt.drawing").pictures_of(ready)
+    return pictures
 
 
 def _dry_run(loaded: Loaded, plan: Plan, writer: Writer) -> int:

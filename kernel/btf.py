@@ -249,6 +249,19 @@ class Btf:
                 yield self.first + place
 
 
+    def walk(self, kind: int) -> Iterator[tuple[int, memoryview]]:
+        """(id, words of the record: name, info, size or type, and what follows) of the own types of one kind.
+
+        Only a FUNC_PROTO's parameters follow.
+        """
+        words = _words(self)
+        for place, offset in enumerate(self._offsets):
+            at = offset // 4
+            info = words[at + 1]
+            if info >> 24 & 31 == kind:
+                more = 2 * (info & 0xFFFF) if kind == FUNC_PROTO else 0
+                yield self.first + place, words[at : at + 3 + more]
+
     def names_of(self, kind: int) -> list[str]:
         """Names of the own types of one kind, in order of id; a walk like `ids`."""
         words, low = _words(self), self.string_base

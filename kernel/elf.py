@@ -132,6 +132,16 @@ def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
     return None
 
 
+def address_at(data: bytes | mmap.mmap, place: int) -> int | None:
+    """The address at which what is kept there in the file is loaded; None where it is not."""
+    head = _HEADER.unpack_from(data)
+    raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
+    for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
+        if kind == _PT_LOAD and offset <= place < offset + size:
+            return int(place - offset + start)
+    return None
+
+
 def symbol_address(data: mmap.mmap, name: str) -> int | None:
     """The address of a function or variable that the file has."""
     for table in _layout(data)[1]:

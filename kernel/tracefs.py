@@ -73,6 +73,16 @@ def read_format(root: Path | None, category: str, name: str) -> str | None:
         return None
 
 
+def declarations(text: str) -> list[tuple[str, str]]:
+    """(type, name) of the fields that a `format` file declares, in its words, without those that all have."""
+    found = []
+    for line in _LINE.finditer(text):
+        kind, _, name = " ".join(line[1].split()).rpartition(" ")
+        if not name.startswith("common_"):
+            found.append((kind, name))
+    return found
+
+
 _NAME = re.compile(r"[\w.-]+")
 _ID = re.compile(r"^ID:\s*(\d+)", re.MULTILINE)
 _LINE = re.compile(r"^\s*field:(.+?);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(\d+);)?", re.MULTILINE)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from kernel.elf import Section, file_offset, is_native, sections, symbol_address
+from kernel.elf import Section, address_at, file_offset, is_native, sections, symbol_address
 from lang.machine import Operand, UserProbe
 
 _SECTION, _BASE, _OWNER, _TYPE = ".note.stapsdt", ".stapsdt.base", b"stapsdt\0", 3
@@ -29,6 +29,12 @@ def user_probes(path: str, arch: str) -> tuple[UserProbe, ...]:
     except (OSError, ValueError, struct.error, IndexError):
         return ()
     return tuple(sorted(found, key=lambda probe: (probe.provider, probe.name, probe.offset)))
+
+
+def addresses(path: str, offsets: Sequence[int]) -> list[int]:
+    """The addresses, as the file has them, of what lies at these offsets in it; 0 for what is not loaded."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return [address_at(data, offset) or 0 for offset in offsets]
 
 
 def _probes(path: str, data: mmap.mmap, arch: str) -> Iterator[UserProbe]:

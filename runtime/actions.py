@@ -33,6 +33,7 @@ class Actions:
         self._handlers: dict[int, Handler] = {}
         self._cat_bytes = plan.settings.max_cat_bytes
         self._headers: set[str] = set()
+        self.folded_text = True  # whether folded() is to print
         self.exit_code: int | None = None
 
     @property
@@ -97,6 +98,8 @@ class Actions:
 
     def _folded(self, event: Event) -> None:
         """Lines for programs that make pictures; JSON has the map itself."""
+        if not self.folded_text:
+            return
         if self._writer.json:
             self._print_map(event)
         else:

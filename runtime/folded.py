@@ -1,4 +1,4 @@
-"""A map keyed by stacks → folded lines, of which flame graphs are made: `name;caller;function 23`.
+"""A map keyed by stacks → the parts of each key in order, and folded lines: `name;caller;function 23`.
 
 The parts of the key that are no stacks come first, in their order; then the process's stack and the kernel's,
 outermost function first. That is the form of stackcollapse and of BCC's `-f`.
@@ -7,12 +7,39 @@ outermost function first. That is the form of stackcollapse and of BCC's `-f`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from codegen.plan import Map
 from lang.types import Stack, Tuple, Type, offsets, size_of
 from runtime.values import Values
 
+Space = Literal["user", "kernel", "key"]
 _SPACES = {"user": 1, "kernel": 2}
+
+
+class Part(NamedTuple):
+    """A function of a stack, or a part of the key that is no stack."""
+
+    text: str
+    space: Space
+
+
+def key_parts(kind: Type, keys: Sequence[bytes], values: Values) -> list[tuple[Part, ...]]:
+    """The parts of each key of this type: what is no stack, the process's functions, the kernel's."""
+    places = sorted(_places(kind, 0), key=_rank)
+    shown = [(offset, part, values.rows(part, "text", size_of(part)).one) for offset, part in places]
+    found = []
+    for key in keys:
+        parts: list[Part] = []
+        for offset, part, show in shown:
+            text = show(key, offset)
+            if isinstance(part, Stack):
+                space: Space = "kernel" if part.space == "kernel" else "user"
+                parts += [Part(frame, space) for frame in _frames(text)]
+            else:
+                parts.append(Part(text, "key"))
+        found.append(tuple(parts))
+    return found
 
 
 def folded_lines(
@@ -20,21 +47,20 @@ def folded_lines(
 ) -> list[str]:
     """A line for each entry; `between` is a part of its own between the process's frames and the kernel's."""
     assert item.key is not None
-    places = sorted(_parts(item.key, 0), key=_rank)
-    shown = [(offset, kind, values.rows(kind, "text", size_of(kind)).one) for offset, kind in places]
+    has_kernel = any(isinstance(kind, Stack) and kind.space == "kernel" for _, kind in _places(item.key, 0))
     lines = []
-    for key, number in zip(keys, numbers, strict=True):
-        parts: list[str] = []
-        for offset, kind, show in shown:
-            text = show(key, offset)
-            if isinstance(kind, Stack):
-                if between and kind.space == "kernel":
-                    parts.append(between)
-                parts += _frames(text)
-            else:
-                parts.append(text.replace(";", ":"))
-        lines.append(f"{';'.join(parts)} {number}")
+    for parts, number in zip(key_parts(item.key, keys, values), numbers, strict=True):
+        texts = [part.text.replace(";", ":") if part.space == "key" else part.text for part in parts]
+        if between and has_kernel:
+            inner = sum(part.space == "kernel" for part in parts)
+            texts.insert(len(texts) - inner, between)
+        lines.append(f"{';'.join(texts)} {number}")
     return lines
+
+
+def has_stack(kind: Type | None) -> bool:
+    """Whether a key of this type has a stack in it."""
+    return kind is not None and any(isinstance(part, Stack) for _, part in _places(kind, 0))
 
 
 def _rank(place: tuple[int, Type]) -> int:
@@ -42,11 +68,11 @@ def _rank(place: tuple[int, Type]) -> int:
     return _SPACES[kind.space] if isinstance(kind, Stack) else 0
 
 
-def _parts(kind: Type, at: int) -> Iterator[tuple[int, Type]]:
+def _places(kind: Type, at: int) -> Iterator[tuple[int, Type]]:
     """The key's parts and where they are; tuples within are taken apart."""
     if isinstance(kind, Tuple):
         for offset, element in zip(offsets(kind.elements)[0], kind.elements, strict=True):
-            yield from _parts(element, at + offset)
+            yield from _places(element, at + offset)
     else:
         yield at, kind
 

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from codegen.labels import LABELS
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
     ATTACH_FENTRY,
@@ -23,6 +24,7 @@ from kernel.bpfcall import (
     btf_object,
     iter_create,
     map_create,
+    map_update,
     prog_load,
     prog_test_run,
 )  # fmt: skip
@@ -83,6 +85,8 @@ def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str =
     try:
         for item in plan.maps:
             loaded.maps[item.name] = _create(item, obj, plan)
+            if item.name == LABELS:
+                map_update(loaded.maps[item.name], bytes(item.key_size), _labels(plan, item.value_size))
         for program in plan.programs:
             loaded.programs.append(_load_program(program, obj, plan, loaded, machine, c_text))
     except BaseException:
@@ -255,6 +259,16 @@ def _map_reason(number: int, item: Map) -> str:
     return os.strerror(number)
 
 
+def _labels(plan: Plan, size: int) -> bytes:
+    """What the map of labels holds."""
+    held = bytearray(size)
+    for program in plan.programs:
+        for index, text in enumerate(program.labels):
+            at = program.label_at + index * program.label_size
+            held[at : at + len(text.encode())] = text.encode()
+    return bytes(held)
+
+
 # --- programs ---------------------------------------------------------------------------------------
 
 
@@ -264,14 +278,19 @@ def _load_program(
     code = obj.program(program.name)
     if code is None:
         raise CompilerBug(f"the C text has no function {program.name}")
-    try:
-        linked = link_program(code, obj, loaded.maps, dict(program.callbacks))
-    except KeyError as error:
-        raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
+    def link(index: int) -> Linked:
+        at = program.label_at + index * program.label_size
+        try:
+            return link_program(code, obj, loaded.maps, dict(program.callbacks), at)
+        except KeyError as error:
+            raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
+
     descriptors: list[int] = []
-    points = program.attach if program.kind in _TYPED else program.attach[:1]
+    linked = link(0)
+    points = program.attach if program.kind in _TYPED or program.labels else program.attach[:1]
     try:
         for index, point in enumerate(points):
+            linked = link(index) if index and program.labels else linked
             try:
                 descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
             except LoadError as error:

@@ -18,7 +18,7 @@ from lang.types import Aggregate, Enum, Int, Record, Type, size_of
 from runtime import histogram, series
 from runtime.folded import folded_lines
 from runtime.order import key_order, unpack, wrapped
-from runtime.table import make_table, reduce_records
+from runtime.table import make_table, record_amounts, record_field, reduce_records
 from runtime.text import Dump, DumpType, Table
 from runtime.values import Values, average, divide, int_code, json_int, stats_text
 
@@ -49,6 +49,7 @@ class Maps:
         self._maps = {item.name: item for item in maps}
         self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
         self._zeroed: set[str] = set()  # maps without keys whose blank value was written, by zero()
+        self.before_clear: Callable[[str], None] = _nothing  # told of a map that is about to be emptied
 
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
         """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
@@ -63,6 +64,7 @@ class Maps:
 
     def clear(self, name: str) -> None:
         """Delete all entries."""
+        self.before_clear(name)
         item = self._maps[name]
         self._zeroed.discard(name)
         if item.kind in ("array", "percpu_array"):
@@ -72,6 +74,7 @@ class Maps:
 
     def zero(self, name: str) -> None:
         """Set all values to 0 and keep the keys; a scalar that was written stays written."""
+        self.before_clear(name)
         item = self._maps[name]
         if item.key is None and _histogram(item) is None:
             raw = self._access.map_lookup(self._fd(name), _ZERO_KEY, self._total(item)) or b""
@@ -221,18 +224,13 @@ class Maps:
 
     def _histograms(self, item: Map, kind: Aggregate, top: int, div: int) -> Dump | None:
         """hist and lhist: an array of buckets, or {key, u64 bucket} in a hash."""
-        entries = self._entries(item)
-        counts = wrapped(list(map(sum, unpack([raw for _, raw in entries], "Q", self._slots(item)))), False)
+        found = self.bucket_counts(item.name)
         draw = histogram.json if self._values.style == "json" else histogram.text
         if item.key is None:
-            rows = histogram.buckets(kind, counts, div)
+            rows = histogram.buckets(kind, _dense(found[b""]), div)
             there = rows or item.name in self._zeroed
             return Dump(item.script_name, "hist", True, [("", draw(rows))]) if there else None
-        size = item.key_size - 8
-        found: dict[bytes, dict[int, int]] = {}
-        for (key, _), count in zip(entries, counts, strict=True):
-            found.setdefault(key[:size], {})[int.from_bytes(key[size:], "little")] = count
-        keys = list(found)
+        size, keys = item.key_size - 8, list(found)
         order = key_order(item.key, size, keys)
         order.sort(key=lambda index: sum(found[keys[index]].values()))
         chosen = [keys[index] for index in (order[-top:] if top else order)]
@@ -240,6 +238,41 @@ class Maps:
         names = self._key_texts(item.key, size, chosen)
         return Dump(item.script_name, "hist", False, list(zip(names, texts, strict=True))) if names else None
 
+    def bucket_counts(self, name: str) -> dict[bytes, dict[int, int]]:
+        """Key → bucket → how many values, of a hist or lhist; the key is empty where the map has none."""
+        item = self._maps[name]
+        entries = self._entries(item)
+        counts = wrapped(list(map(sum, unpack([raw for _, raw in entries], "Q", self._slots(item)))), False)
+        if item.key is None:
+            return {b"": dict(enumerate(counts))}
+        size = item.key_size - 8
+        found: dict[bytes, dict[int, int]] = {}
+        for (key, _), count in zip(entries, counts, strict=True):
+            found.setdefault(key[:size], {})[int.from_bytes(key[size:], "little")] = count
+        return found
+
+    def key_names(self, name: str, keys: Sequence[bytes]) -> list[str]:
+        """The keys as they are printed; those of `bucket_counts` are without the bucket."""
+        item = self._maps[name]
+        if item.key is None:
+            return [""] * len(keys)
+        return self._key_texts(item.key, item.key_size - (8 if _histogram(item) else 0), keys)
+
+    def amounts(self, name: str) -> list[tuple[bytes, int]]:
+        """(key, number) of each entry, the number being one that adds up: see `additive`."""
+        item = self._maps[name]
+        if _histogram(item) is not None:
+            return [(key, sum(buckets.values())) for key, buckets in self.bucket_counts(name).items()]
+        entries = self._entries(item)
+        keys, raws = [key for key, _ in entries], self._reduced(item, [raw for _, raw in entries])
+        if isinstance(item.value, Aggregate) and item.value.kind in ("avg", "stats"):
+            totals = [total for _, total in self._pairs(item, item.value, raws)]
+            return list(zip(keys, totals, strict=True))
+        if isinstance(item.value, Record):
+            return list(zip(keys, record_amounts(item.value, raws), strict=True))
+        return list(zip(keys, self._numbers(item, raws) or [], strict=True))
+
+    # --- series ---
 
     def _series(self, item: Map, kind: Aggregate) -> Dump | None:
         """tseries: a ring of intervals, or {key, u64 place in the ring} in a hash."""
@@ -292,8 +325,22 @@ def _sort_values(kind: Type, numbers: list[int]) -> list[int]:
     return numbers
 
 
+def additive(kind: Type) -> bool:
+    """Whether values of different keys add up: counts, sums, averages by their totals, histograms by how many
+    values they have, integers, and records by their first sum, else their first count. No min or max does."""
+    if isinstance(kind, Record):
+        return record_field(kind) is not None
+    if isinstance(kind, Aggregate):
+        return kind.kind in ("count", "sum", "avg", "stats", "hist", "lhist")
+    return isinstance(kind, Int)
+
+
+def _nothing(_name: str) -> None:
+    return
+
+
 def _dense(found: dict[int, int]) -> list[int]:
-    counts = [0] * (max(found) + 1)
+    counts = [0] * (max(found, default=-1) + 1)
     for bucket, count in found.items():
         counts[bucket] = count
     return counts

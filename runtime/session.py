@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # most runs have no child, and need not pay for it
     import subprocess
 
     from runtime.control import Control
+    from runtime.pictures import Picture
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 _STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
@@ -71,24 +72,32 @@ def run(
     access: Access | None = None,
     cpus: int | None = None,
     control: Control | None = None,
+    pictures: Sequence[Picture] = (),
+    folded_text: bool = True,
 ) -> int:
     """Run the plan to its end; the exit code.
 
     `child` was started and stopped (SIGSTOP) before its first instruction, and goes on once the probes are
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
-    programs are detached on every way out, also by an exception. `control` is for other threads.
+    programs are detached on every way out, also by an exception. `control` is for other threads. `pictures`
+    are drawn at the end; without `folded_text` the script's folded() prints nothing, as the picture shows it.
     """
     cpus = cpus or possible_cpus()
     if access is None:
         access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
+    session.pictures, session.actions.folded_text = pictures, folded_text
     try:
         with Stops() as stops:
             try:
                 if control is not None:
                     control.begin(session, stops)
                 return session.run(stops, child, pid, duration, reader_fd)
-            except (BrokenPipeError, Abandoned):
+            except BrokenPipeError:  # the files are not for those who read the output
+                session.finish()
+                session.draw()
+                return session.actions.exit_code or 0
+            except Abandoned:
                 return session.actions.exit_code or 0
             finally:
                 stops.interruptible = False
@@ -125,6 +134,8 @@ class Session:
         lost_fd = loaded.map_fd(LOST) if LOST in self._maps_by_name else None
         self._losses = Losses(plan, lost_fd, access, cpus, writer)
         self._attached = False
+        self.pictures: Sequence[Picture] = ()
+        self._drawing: list[Picture] = []
 
     def run(
         self,
@@ -141,6 +152,7 @@ class Session:
         if any(item.kind == "special" and item.attach[0].name == "self" for item in self._plan.programs):
             stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
         self._attach(child.pid if child else 0)
+        self._begin_pictures()
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
@@ -162,11 +174,13 @@ class Session:
 
     def dump_json(self, name: str) -> Dump | None:
         """The same with keys and values as JSON."""
-        values = Values(
-            self._plan.settings, self._symbols, json=True, struct_fields=dict(self._plan.settings.structs)
-        )
-        maps = Maps(self._plan.maps, self._loaded.map_fd, self._access, self._cpus, values)
-        return maps.dump(name)
+        return self._read_as(json=True)[0].dump(name)
+
+    def _read_as(self, *, json: bool) -> tuple[Maps, Values]:
+        """The maps in another style than the writer's."""
+        structs = dict(self._plan.settings.structs)
+        values = Values(self._plan.settings, self._symbols, json=json, struct_fields=structs)
+        return Maps(self._plan.maps, self._loaded.map_fd, self._access, self._cpus, values), values
 
     def clear(self, name: str) -> None:
         """Empty a map, by its C name."""
@@ -218,6 +232,7 @@ class Session:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return
+            left = self._tick(left)
             if not self._wait(stops, left, fd):
                 continue
             waiting = self._ring.waiting if self._ring else 0
@@ -236,6 +251,33 @@ class Session:
             return stops.wait(left, fd)
         ready = stops.wait(ring.patience if left is None else min(left, ring.patience), fd)
         return ready or ring.waiting > 0
+
+    def _begin_pictures(self) -> None:
+        for picture in self.pictures:
+            picture.begin(*self._read_as(json=False))
+            self._drawing.append(picture)
+
+        def before_clear(name: str) -> None:
+            for picture in self._drawing:
+                picture.before_clear(name)
+
+        self._maps.before_clear = before_clear
+
+    def _tick(self, left: float | None) -> float | None:
+        """Let pictures read maps; how long there is to wait, at most `left`."""
+        for picture in self._drawing:
+            picture.tick()
+            due = picture.due()
+            if due is not None:
+                until = max(due - time.monotonic(), 0)
+                left = until if left is None else min(left, until)
+        return left
+
+    def draw(self) -> None:
+        """Write the pictures, once."""
+        drawing, self._drawing = self._drawing, []
+        for picture in drawing:
+            picture.end()
 
     def _over(self, stops: Stops) -> bool:
         return stops.reason is not None or self.actions.exited
@@ -273,6 +315,7 @@ class Session:
         self.actions.exit_code = None
         self._loaded.run_special("end")
         self._drain_all()
+        self.draw()
         self.actions.exit_code = exited if exited is not None else self.actions.exit_code
         self._losses.tell_totals()
         self._writer.end()

@@ -92,7 +92,10 @@ class _Maker:
     def _key(self, kind: Type, place: int, size: int, raws: Sequence[bytes]) -> _Column:
         parts = [raw[place : place + size_of(kind)] for raw in raws]
         order = key_order(kind, size_of(kind), parts)
-        return _Column(self._texts(kind, parts), is_number(kind), order, below=isinstance(kind, Stack))
+        texts = self._texts(kind, parts)
+        if isinstance(kind, Stack) and kind.depth == 1:
+            return _Column([text.strip() for text in texts], False, order)
+        return _Column(texts, is_number(kind), order, below=isinstance(kind, Stack))
 
     def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:
         json = self._values.style == "json"
@@ -155,6 +158,21 @@ def reduce_records(kind: Record, raws: Sequence[bytes], slots: int) -> list[byte
         ]
         columns.append(_reduce(item, parts, slots))
     return [b"".join(row) for row in zip(*columns, strict=True)]
+
+
+def record_field(kind: Record) -> int | None:
+    """Which field of a record stands for the whole where its amounts are added: the first sum, else count."""
+    kinds = [item.kind if isinstance(item, Aggregate) else "" for item in kind.elements]
+    return next((kinds.index(name) for name in ("sum", "count") if name in kinds), None)
+
+
+def record_amounts(kind: Record, raws: Sequence[bytes]) -> list[int]:
+    """That field of each of the reduced records."""
+    field = record_field(kind)
+    assert field is not None
+    item, place = kind.elements[field], offsets(kind.elements)[0][field]
+    assert isinstance(item, Aggregate)
+    return [_reduced_number(item, raw[place : place + 8]) for raw in raws]
 
 
 def _reduce(kind: Aggregate | Last, parts: Sequence[bytes], slots: int) -> list[bytes]:

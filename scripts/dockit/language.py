@@ -1,4 +1,4 @@
-"""docs/language.md ↔ its examples: scripts, commands, and what they print."""
+"""docs/language.md and docs/tutorial.md ↔ their examples: scripts, commands, and what they print."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/language.md"
+TUTORIAL = ROOT / "docs/tutorial.md"
 EBT = (sys.executable, "-c",
        f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from ebt.cli import main; sys.exit(main())")  # fmt: skip
+RECORDED = tuple(sorted((ROOT / "tests/kernels").glob("*.ebtk")))
 _BLOCK = re.compile(r"^```(ebt|console)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FOLDER = "/tmp/examples"  # what the page calls the folder of the scripts
 _WORD = re.compile(r"[0-9a-f]*\d[0-9a-f.:]*|@+|\s+|[^\s\d@]+")
@@ -30,6 +32,7 @@ class Example:
     script: str
     output: str
     lab: bool  # it needs probes that the development machine's kernel has not
+    only: str  # which lines count, by a pattern, where those of other processes may stand between
     span: tuple[int, int]
 
 
@@ -41,21 +44,30 @@ def examples(page: str) -> Iterator[Example]:
             name, script = found[2].strip(), found[3]
             continue
         command, _, output = found[3].partition("\n")
-        yield Example(command.removeprefix("# "), name, script, output, "lab" in found[2], found.span(3))
+        about = found[2].split()
+        command = command.removeprefix("# ")
+        only = "".join(word.removeprefix("only=") for word in about if word.startswith("only="))
+        yield Example(command, name, script, output, "lab" in about, only, found.span(3))
 
 
 def run(example: Example, ebt: Sequence[str] = EBT, timeout: float = 60) -> str:
     """What the example prints, on standard output and error."""
     words = shlex.split(example.command)
-    assert words[0] == "ebt" and example.name in words, example.command
+    stem = example.name.removesuffix(".ebt")
+    assert words[0] == "ebt" and {example.name, stem, "-lv"} & {*words}, example.command
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, example.name).write_text(example.script, "utf-8")
+        for kernel in RECORDED:
+            Path(folder, kernel.name).symlink_to(kernel)
         done = subprocess.run(
             [*ebt, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"},
         )  # fmt: skip
-    return done.stdout.strip("\n").replace(folder, _FOLDER) + "\n"
+    shown = done.stdout.strip("\n").replace(folder, _FOLDER) + "\n"
+    if example.only:
+        return "".join(line for line in shown.splitlines(True) if re.search(example.only, line))
+    return shown
 
 
 def form(text: str) -> list[str]:
@@ -98,5 +110,6 @@ def write(page: str) -> str:
 
 
 if __name__ == "__main__":
-    into = Path(os.environ["EBT_LAB_OUT"], FILE.name) if os.environ.get("EBT_LAB") else FILE
-    into.write_text(write(FILE.read_text("utf-8")), "utf-8")
+    for file in (FILE, TUTORIAL):
+        into = Path(os.environ["EBT_LAB_OUT"], file.name) if os.environ.get("EBT_LAB") else file
+        into.write_text(write(file.read_text("utf-8")), "utf-8")

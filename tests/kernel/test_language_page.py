@@ -1,15 +1,17 @@
-"""Each example of docs/language.md runs here and prints what the page shows, in other numbers."""
+"""Each example of docs/language.md and docs/tutorial.md prints here what the page shows, in other numbers."""
 
 from __future__ import annotations
 
 import pytest
 
-from dockit.language import FILE, Example, alike, examples, run
+from dockit.language import FILE, TUTORIAL, Example, alike, examples, run
 from tests.conftest import Ebt
 
 pytestmark = pytest.mark.kernel
 
-EXAMPLES = [example for example in examples(FILE.read_text("utf-8")) if not example.lab]
+EXAMPLES = [
+    example for page in (FILE, TUTORIAL) for example in examples(page.read_text("utf-8")) if not example.lab
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.command.removeprefix("ebt "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -123,3 +124,89 @@ def test_mistakes(ebt: Ebt, program: Path) -> None:
     ):
         result = ebt("compile", "-e", script)
         assert result.rc == 1 and message in result.stderr, result
+
+
+def listed(ebt: Ebt, *words: str) -> list[str]:
+    result = ebt("tplist", *words)
+    assert (result.rc, result.stderr) == (0, ""), result
+    return result.stdout.splitlines()
+
+
+def test_tplist_of_a_binary(ebt: Ebt, program: Path) -> None:
+    path = str(program)
+    assert listed(ebt, "-l", path) == [f"{path} app:loop", f"{path} app:tick"]
+    assert listed(ebt, "-l", path, "*:loop") == [f"{path} app:loop"]
+    assert listed(ebt, "-v", "-l", path, "app:loop") == [
+        "app:loop [sema 0x0]",
+        "  1 location(s)",
+        "  5 argument(s)",
+    ]
+    tick = listed(ebt, "-vv", "-l", path, "*:tick")
+    assert re.fullmatch(r"app:tick \[sema 0x[0-9a-f]+\]", tick[0]) and "0x0]" not in tick[0]
+    assert [line.split(" 0x")[0] for line in tick if "location" in line] == [
+        f"  location #1 {path}",
+        f"  location #2 {path}",
+    ]
+    assert re.fullmatch(r"    argument #1 8 unsigned bytes @ \w+", tick[2]), tick
+    assert re.fullmatch(r"    argument #1 4 signed   bytes @ \w+", tick[4]), tick
+
+
+def test_tplist_of_a_process(ebt: Ebt, program: Path) -> None:
+    with running([str(program), fresh(), "x"]) as app:
+        found = listed(ebt, "-p", str(app.pid))
+        assert [line for line in found if line.startswith(str(program))] == [
+            f"{program} app:loop",
+            f"{program} app:tick",
+        ]
+        assert listed(ebt, "-p", str(app.pid), "-l", str(program), "*tick") == [f"{program} app:tick"]
+
+
+def test_tplist_of_the_kernel(ebt: Ebt) -> None:
+    assert listed(ebt, "-v", "syscalls:sys_enter_openat") == [
+        "syscalls:sys_enter_openat",
+        "    int __syscall_nr;",
+        "    int dfd;",
+        "    const char * filename;",
+        "    int flags;",
+        "    umode_t mode;",
+    ]
+    assert set(listed(ebt, "sched:*_process_e*")) == {"sched:sched_process_exec", "sched:sched_process_exit"}
+
+
+@pytest.mark.parametrize(
+    "words", [("-v", "*"), ("-vv", "-l", "APP"), ("-v", "-l", "APP"), ("-l", "APP", "*k")]
+)
+def test_tplist_beside_bcc(ebt: Ebt, program: Path, words: tuple[str, ...]) -> None:
+    """The same lines as BCC's tplist; what it lists of ftrace's own has no probe."""
+    peer = shutil.which("tplist-bpfcc")
+    if peer is None:
+        pytest.skip("BCC's tplist is not installed (Debian: bpfcc-tools)")
+    words = tuple(str(program) if word == "APP" else word for word in words)
+    script = 'mount -t debugfs d /sys/kernel/debug; exec "$0" "$@"'
+    theirs = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, peer, *words], capture_output=True, text=True, check=True
+    ).stdout
+    assert entries(theirs) == entries("\n".join(listed(ebt, *words)))
+
+
+def entries(text: str) -> set[str]:
+    """Each probe with the lines under it; BCC gives up where a place is told by the name of a variable."""
+    text = re.sub(r"@ (unrecognized argument format, flags 14|\*\(ip .*)", "@ a variable", text)
+    found = re.split(r"\n(?! )", text.strip("\n"))
+    return {entry for entry in found if not entry.startswith("ftrace:")}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-p", "4194303"), "-p: there is no process 4194303"),
+        (("-p", "x"), "-p: there is no process x"),
+        (("-l", "no_such_library"), "-l: there is no program or library 'no_such_library'"),
+        (("none:such",), "no probe matches 'none:such'"),
+        (("a", "b"), "one filter can be given, not 'b' too"),
+        (("-z",), "option -z not recognized; see ebt tplist --help"),
+    ],
+)
+def test_tplist_refuses(ebt: Ebt, words: tuple[str, ...], message: str) -> None:
+    result = ebt("tplist", *words)
+    assert (result.rc, result.stdout, result.stderr) == (1, "", f"ebt: error: tplist: {message}\n"), result

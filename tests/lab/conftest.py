@@ -1,5 +1,6 @@
 """Fixtures of the lab's tests: file systems and devices."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -60,3 +61,11 @@ def md() -> Iterator[str]:
 def raw_disk() -> str:
     """A disk that no file system is on."""
     return support.RAW_DISK
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Leave each failure in $EBT_LAB_OUT/failures.txt as it happens: a lost guest tells no summary."""
+    out = os.environ.get("EBT_LAB_OUT")
+    if report.failed and out:
+        with open(Path(out) / "failures.txt", "a") as file:
+            file.write(f"==== {report.nodeid} ({report.when})\n{report.longreprtext}\n")
