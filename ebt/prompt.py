@@ -235,7 +235,7 @@ def run_prompt(options: Options) -> int:
 def _in_pipe(host: ThisMachine) -> int:
     display = Display(write)
     jobs = Jobs(display.show)
-    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit))
+    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit, flush=display.flush))
     display.start(lambda: len(jobs.all) > 1)
     try:
         return Plain(shell, display, sys.stdin, prompt=sys.stdin.isatty()).run()

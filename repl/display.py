@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from repl.flow import Flow
 from repl.jobs import Job
+from repl.words import counted
 
 TICK = 0.1  # seconds
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f]")
@@ -27,7 +28,9 @@ class Display:
         self._write = write
         self._lock = threading.Lock()
         self._flows: dict[int, Flow] = {}
+        self._attached: list[Job] = []
         self._ended: list[Job] = []
+        self._writing = threading.Lock()
         self._more = threading.Event()
         self._closing = False
         self._several: Callable[[], bool] = lambda: False
@@ -39,10 +42,10 @@ class Display:
         self._thread.start()
 
     def show(self, job: Job, lines: list[str]) -> None:
-        """Take a job's lines; none say that it has ended. Never waits."""
+        """Take a job's lines; none say that it is attached now, or has ended. Never waits for a terminal."""
         with self._lock:
             if not lines:
-                self._ended.append(job)
+                (self._attached if job.alive else self._ended).append(job)
             self._flows.setdefault(job.number, Flow()).add(lines)
         self._more.set()
 
@@ -55,9 +58,10 @@ class Display:
 
     def flush(self) -> None:
         """Show what is there now, but for what is held back of a flood."""
-        text = self._take(time.monotonic())
-        if text:
-            self._write(text)
+        with self._writing:
+            text = self._take(time.monotonic())
+            if text:
+                self._write(text)
 
     def _run(self) -> None:
         while not self._closing:
@@ -73,6 +77,7 @@ class Display:
 
     def _take(self, now: float) -> str:
         with self._lock:
+            attached, self._attached = self._attached, []
             ended, self._ended = self._ended, []
             over = {job.number for job in ended}
             taken = {
@@ -82,7 +87,7 @@ class Display:
             for number in over:
                 self._flows.pop(number, None)
         several = self._several()
-        parts: list[str] = []
+        parts = [f"[{job.number}] attached {counted(job.probes, 'probe')}\n" for job in attached]
         for number, (first, left_out, last) in taken.items():
             lead = f"[{number}] " if several else ""
             parts += [f"{lead}{visible(line)}\n" for line in first]

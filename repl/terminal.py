@@ -34,9 +34,11 @@ from repl.marks import MarkRefused
 from repl.names import Names
 from repl.on_maps import map_text
 from repl.shell import Shell
-from repl.state import Refused, State, counted
+from repl.state import Refused, State
 from repl.status import Resolver, Status
+from repl.tty import as_usual, typing_ahead
 from repl.validator import ProgramValidator
+from repl.words import counted
 
 STYLE = Style.from_dict(
     {
@@ -194,10 +196,10 @@ class Terminal:
 
 def session(host: Host, resolver: Resolver, files: Callable[[str], Sequence[str]]) -> int:
     """A whole session at a terminal, from the greeting to the end of the last job."""
-    with patch_stdout(raw=True):
+    with patch_stdout(raw=True), typing_ahead():
         display = Display(_print)
         jobs = Jobs(display.show)
-        state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint)
+        state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint, as_usual, display.flush)
         names = Names(state, files)
         terminal = Terminal(Shell(state), names, resolver)
         display.start(lambda: len(jobs.all) > 1)

@@ -1,4 +1,4 @@
-"""The prompt on kernels with kprobes: a whole session, what it says of fallbacks, jobs on kernel functions."""
+"""The prompt on kernels with kprobes: a session, what it says of fallbacks, jobs on kernel functions."""
 
 from __future__ import annotations
 
