@@ -139,7 +139,9 @@ class Loaded:
                 try:
                     if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
                         point = replace(point, pid=child)
-                    self.attached.append(self._attach(attacher, program, descriptors, index, point))
+                    done = self._attach(attacher, program, descriptors, index, point)
+                    done.hidden = program.hidden
+                    self.attached.append(done)
                     shared += 1
                 except AttachError as error:
                     if refused is None:
@@ -172,6 +174,8 @@ class Loaded:
         names = Counter(point.name for _, point in points)
         told = [point for _, point in points if names[point.name] == 1]
         done, refused = attacher.attach_many(program.kind, told, descriptors[0])
+        for item in done:
+            item.hidden = program.hidden
         self.attached += done
         attached = {point.name for point in told} - {point.name for point in refused}
         left = [(index, point) for index, point in points if point.name not in attached]
