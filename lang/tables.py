@@ -6,17 +6,16 @@ that loads in one: for each state its actions by terminal, for each set of termi
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import re
 import sys
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lang import cachefile
+from lang.checksum import blake2b
 from lang.records import dataclass
 
 if TYPE_CHECKING:
@@ -78,15 +77,12 @@ def _text() -> str:
 
 
 def _checksum() -> str:
-    return hashlib.blake2b(_text().encode()).hexdigest()
+    return blake2b(_text().encode()).hexdigest()
 
 
 def _version() -> str:
-    """Changes with Lark, Python, and this module."""
-    found = find_spec("lark")
-    folder = os.path.dirname(found.origin) if found and found.origin else ""
-    stamps = [os.stat(path).st_mtime_ns for path in (folder, __file__) if path and os.path.exists(path)]
-    return f"{sys.version} {folder} {stamps}"
+    """Changes with Python and with this module: tables of one grammar are the same from any Lark."""
+    return f"{sys.version} {os.stat(__file__).st_mtime_ns}"
 
 
 def _made(parser: Any) -> Tables:
