@@ -65,7 +65,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "mountsnoop": (Load(("--comm", "mount"), "mkdir m; mount -t tmpfs -o size=1m none m; umount m", about="mount -t tmpfs -o size=1m none m; umount m"),),
     "filelife": (Load((), "touch one two; sleep 0.3; rm one two"),),
     "filegone": (Load(("--comm", "mv"), "touch one two three; mv one four; mv two three"),),
-    "fileslower": (Load(("-a", "10", "--comm", "cat"), "(sleep 0.2; echo slow) | cat"),),
+    "fileslower": (Load(("-a", "10", "--comm", "cat"), "mkfifo fifo; (exec >fifo; sleep 0.2; echo slow) & cat fifo"),),
     "filetop": (Load(("-C", "--comm", "dd", "1", "3"), "sleep 1.3; dd if=/dev/zero of=file bs=64k count=230; dd if=file of=/dev/null bs=4k", ends=True),),
     "dirtop": (Load(("-C", "-d", "$DIR,/var/log", "1", "3"), "sleep 1.3; mkdir -p a/b; dd if=/dev/zero of=a/b/file bs=64k count=230; cat a/b/file", ends=True),),
     "vfsstat": (Load(("1", "3"), "sleep 1.3; for n in 1 2 3 4 5 6 7; do mkdir d$n; touch f$n; rm f$n; rmdir d$n; done", ends=True),),
