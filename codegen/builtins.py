@@ -11,7 +11,7 @@ from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
-from codegen.program import STACK_FRAMES
+from codegen.program import OWN_FRAMES, STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
@@ -187,7 +187,15 @@ def _comm(f: Function, place: str, kind: Type) -> None:
 
 
 def _probe(f: Function, place: str, kind: Type) -> None:
-    store_label(f, place, f.target.label)
+    _store_text(f, place, tuple(target.label for target in f.body.targets))
+
+
+def _store_text(f: Function, place: str, texts: tuple[str, ...]) -> None:
+    """A text of the body's target, or of the one of its targets that the program is loaded for."""
+    if len(set(texts)) == 1:
+        store_label(f, place, texts[0])
+    else:
+        f.copy(place, f.program.label(f.root, texts), max(len(text.encode()) for text in texts) + 1)
 
 
 def store_label(f: Function, place: str, label: str) -> None:
@@ -202,11 +210,23 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
     """Take the stack, keep its frames under their hash, and write {id, frames, pid}."""
     f.program.helper("stack")
     f.program.stacks()
-    if not any(line.startswith("struct ebt_frames frames") for line in f.scratch):
-        f.in_scratch("frames", "struct ebt_frames frames", STACK_FRAMES * 8)
+    own = kind.space == "kernel" and f.mechanism in ("fentry", "fexit")
+    name, size = "frames", STACK_FRAMES
+    if own:
+        f.program.helper("stack_behind")
+        # a whole entry of the map of stacks is copied from behind what is left out
+        name, size = f"frames_behind_{kind.skip}", STACK_FRAMES + OWN_FRAMES + kind.skip
+    if not any(f" {name}[" in line for line in f.scratch):
+        f.in_scratch(name, f"u64 {name}[{size}]", size * 8)
     flags = BPF_F_USER_STACK if kind.space == "user" else 0
-    depth = min(kind.depth, STACK_FRAMES)
-    f.code.line(f"ebt_take_stack(ctx, &{place}, &scratch->frames, {depth * 8}, {flags});")
+    skip = kind.skip
+    if f.mechanism in ("kretprobe", "uretprobe"):
+        skip = max(0, skip - 1)  # the function itself has left the stack already
+    take, depth = "ebt_take_stack_behind" if own else "ebt_take_stack", min(kind.depth, STACK_FRAMES)
+    arguments = f"{depth * 8}, {flags | skip}"
+    if own:
+        arguments = f"{min(depth + skip + OWN_FRAMES, size) * 8}, {depth}, {skip}"
+    f.code.line(f"{take}(ctx, &{place}, scratch->{name}, {arguments});")
     if kind.space == "user":
         f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")
 
@@ -224,7 +244,7 @@ def write_user_symbol(f: Function, place: str, address: str) -> None:
 def _user_func(f: Function, place: str, kind: Type) -> None:
     """A user function by its address; one whose name is known as text."""
     if isinstance(kind, Str):
-        store_label(f, place, f.target.name)
+        _store_text(f, place, tuple(target.name for target in f.body.targets))
         return
     assert isinstance(kind, Symbol)
     write_user_symbol(f, place, "PT_REGS_IP(ctx)")

@@ -6,6 +6,7 @@ from codegen import builtins, entry
 from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
 from codegen.function import Function
+from codegen.labels import Labels
 from codegen.names import comment, identifier
 from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
@@ -32,7 +33,7 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
     """Lower every body; the result is plain data."""
     program = Program(checked, machine, TypeTable(machine))
     functions: list[CFunction] = []
-    planned: list[PlannedProgram] = []
+    lowered: list[tuple[Function, bool]] = []
     for body in checked.bodies:
         function = _lower_body(program, body)
         functions += [_finish(program, inner, ()) for inner in _take(program.loop_bodies)]
@@ -41,14 +42,16 @@ def lower(checked: Checked, machine: Machine) -> Lowered:
             _take_entry(program, function)
             hidden = _lower_entry(program, function)
             functions.append(_finish(program, hidden, (_HIDDEN,)))
-            planned.append(_plan_program(hidden, hidden=True))
+            lowered.append((hidden, True))
         functions.append(_finish(program, function, attached))
-        planned.append(_plan_program(function))
+        lowered.append((function, False))
     for info in checked.maps.values():
         if info.value is not None:
             program.user_map(info.name)
     program.declare_counters()
     program.declare_scratch()
+    program.declare_labels()
+    planned = [_plan_program(function, hidden) for function, hidden in lowered]
     settings = _settings(checked, program, machine)
     return Lowered(_plan(program, planned, settings), _unit(program, functions, settings))
 
@@ -202,11 +205,15 @@ def _refuse_too_large(function: Function, size: int) -> None:
         raise ScriptError([Diagnostic("error", function.body.probe.span, message, hints)])
 
 
-def _plan_program(function: Function, hidden: bool = False) -> PlannedProgram:
+def _plan_program(function: Function, hidden: bool) -> PlannedProgram:
     way = function.mechanism
     attach = tuple(_attach(target) for target in function.body.targets)
     callbacks, many = tuple(function.callbacks), _by_one_link(function)
-    return PlannedProgram(function.name, way, attach, callbacks, hidden, many)  # type: ignore[arg-type]
+    labels = function.program.labels.get(function.name, Labels())
+    return PlannedProgram(
+        function.name, way, attach, callbacks, hidden, many and not labels.size,  # type: ignore[arg-type]
+        labels.records, labels.at, labels.size,
+    )  # fmt: skip
 
 
 def _by_one_link(function: Function) -> bool:

@@ -11,7 +11,9 @@ from lang import ast
 from lang.convert import COMPARISONS, as_int
 from lang.types import BOOL, INT64, UINT64, Array, Bool, Int, Pointer, Stack, Str, Type, Void, size_of
 
-MAX_CHAIN = 64  # characters of a literal that are compared one by one
+# Characters of a literal that are compared one by one. Of more the C compiler makes a number each, 0 or 1,
+# before it looks at any: 2 to their power are the states that the verifier goes through.
+MAX_CHAIN = 8
 
 
 def unary(f: Function, node: ast.Unary) -> Value:

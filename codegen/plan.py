@@ -82,6 +82,10 @@ class Program:
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
     A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
     program sees, point by point. `many`: one link attaches it to all its functions (kprobe_multi).
+
+    `labels` are texts that differ from point to point, where the program shows them: each takes `label_size`
+    bytes of the map `ebt_labels`, the first at `label_at`. The program is loaded for each point then, and its
+    references to the map are given the place of that point's text (BPF_PSEUDO_MAP_VALUE, d8eca5bbb2be).
     """
 
     name: str
@@ -90,6 +94,9 @@ class Program:
     callbacks: tuple[tuple[str, Literal["each", "loop"]], ...] = ()
     hidden: bool = False
     many: bool = False
+    labels: tuple[str, ...] = ()
+    label_at: int = 0
+    label_size: int = 0
 
 
 @dataclass(frozen=True)

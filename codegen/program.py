@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.ctypes import TypeTable, is_memory
+from codegen.labels import LABELS, Labels
 from codegen.names import Names, map_name
 from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
 from codegen.unit import CMap
@@ -23,6 +24,7 @@ STACKS = "ebt_stacks"
 SCRATCH = "ebt_scratch"
 STACK_ENTRIES = 8192
 STACK_FRAMES = 127
+OWN_FRAMES = 3  # at most: a program twice and its trampoline, above the function that called it
 EVENT_HEADER = 8  # {u32 site; u32 unused}
 HIST_ENTRIES_FACTOR = 4  # a keyed histogram takes one entry a bucket: several a key
 
@@ -63,6 +65,7 @@ class Program:
     function_names: Names = field(default_factory=Names)
     named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
+    labels: dict[str, Labels] = field(default_factory=dict)  # by the program's name
 
     @property
     def has_ringbuf(self) -> bool:
@@ -88,6 +91,11 @@ class Program:
     def add_callback(self, function: Any) -> None:
         """One more C function: a loop's body."""
         self.loop_bodies.append(function)
+
+    def label(self, root: str, texts: tuple[str, ...]) -> str:
+        """C for the address of a text that differs from point to point of a program."""
+        at = self.labels.setdefault(root, Labels()).place(texts)
+        return f"__builtin_assume_aligned({self.refer(LABELS)}{f' + {at}' if at else ''}, 8)"
 
     # ---- Maps
 
@@ -241,6 +249,17 @@ class Program:
         if "lost" in self.helpers:
             entries = len(self.failures) + 1
             self.internal(LOST, "percpu_array", "u32", "u64", (4, 8), entries, "what was lost, and where")
+
+    def declare_labels(self) -> None:
+        """The texts of all programs that many targets share, one behind the other."""
+        at = 0
+        for item in self.labels.values():
+            item.at = at
+            at += item.size * len(item.records)
+        if at:
+            self.types.composite("ebt_label_area", [f"char text[{at}];"])
+            why = "what `probe` and `func` are, for each function that a program serves"
+            self.internal(LABELS, "array", "u32", "struct ebt_label_area", (4, at), 1, why)
 
     def declare_scratch(self) -> None:
         """One entry for each program that needs more memory than the BPF stack has."""

@@ -98,6 +98,11 @@ class KernelMachine(ABC):
         """The function's prototype by BTF; None where BTF does not have it."""
         return self.types.function(name, module)
 
+    @kept
+    def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
+        """(module, name) of the functions of which a parameter is a pointer to the struct."""
+        return self.types.functions_taking(struct)
+
     def struct(self, kind: str, name: str) -> Struct | None:
         """`struct` or `union` by tag name."""
         return self.types.struct(kind, name)

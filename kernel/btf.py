@@ -13,13 +13,13 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
 from lang import cachefile
+from lang.checksum import blake2b
 from lang.records import dataclass
 
 Blob = bytes | mmap.mmap
@@ -248,6 +248,19 @@ class Btf:
             if words[offset // 4 + 1] >> 24 & 31 == kind:
                 yield self.first + place
 
+
+    def walk(self, kind: int) -> Iterator[tuple[int, memoryview]]:
+        """(id, words of the record: name, info, size or type, and what follows) of the own types of one kind.
+
+        Only a FUNC_PROTO's parameters follow.
+        """
+        words = _words(self)
+        for place, offset in enumerate(self._offsets):
+            at = offset // 4
+            info = words[at + 1]
+            if info >> 24 & 31 == kind:
+                more = 2 * (info & 0xFFFF) if kind == FUNC_PROTO else 0
+                yield self.first + place, words[at : at + 3 + more]
 
     def names_of(self, kind: int) -> list[str]:
         """Names of the own types of one kind, in order of id; a walk like `ids`."""

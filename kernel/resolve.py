@@ -10,6 +10,7 @@ import signal
 import stat
 from collections.abc import Callable
 
+from kernel.functions import symbol_address
 from lang.syscalls import syscall_names
 
 _LAST_SIGNAL = 64
@@ -138,6 +139,19 @@ def _syscall(text: str) -> int:
     raise ValueError(f"'{text}' is no system call")
 
 
+def _symbol(text: str) -> int:
+    """The address of a kernel symbol, or one that is given in hexadecimal."""
+    if text.startswith("0x"):
+        try:
+            return int(text, 16) & (1 << 64) - 1
+        except ValueError:
+            raise ValueError(f"'{text}' is no address") from None
+    address = symbol_address(text)
+    if not address:
+        raise ValueError(f"the kernel has no symbol '{text}', or hides its address")
+    return address
+
+
 def _signals(text: str) -> int:
     """A bit for each of the signals that commas separate: bit 9 for SIGKILL."""
     found = 0
@@ -151,7 +165,7 @@ def _signals(text: str) -> int:
 
 _READERS: dict[str, Callable[[str], int | str]] = {
     "pid": _pid, "pids": _pids, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
-    "signals": _signals, "errno": _errno, "syscall": _syscall,
+    "signals": _signals, "errno": _errno, "syscall": _syscall, "symbol": _symbol,
     "directory": _directory, "directories": _directories,
     "filesystem": _filesystem,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from kernel import btf as raw
 from kernel.btf import Btf, BtfError, Member, Record
+from kernel.takers import functions_taking
 from lang.machine import Field, Function, Parameter
 from lang.types import BOOL, CHAR, UINT8, UINT64, VOID, Array, Enum, Int, Pointer, Space, Struct, Type
 
@@ -230,6 +231,13 @@ class TypeTable:
             found = self._find("func", name, module)
             self._functions[key] = self._function(*found) if found else None
         return self._functions[key]
+
+    def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
+        """(module, name) of the functions of which a parameter is a pointer to the struct."""
+        if self.core is None:
+            return frozenset()
+        modules = (self.module(name) for name in self.module_names())
+        return frozenset(functions_taking(self.core, (item for item in modules if item), struct))
 
     def function_id(self, name: str) -> int | None:
         """The BTF id of a function of the core, as the bpf system call takes it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lang.calling import REGISTER_ARGUMENTS
 from lang.checked import Target
@@ -34,11 +34,18 @@ COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a builtin is used: the machine, the settings, and one target of the body."""
+    """Where a builtin is used: the machine, the settings, and the targets of the body.
+
+    They agree in all that the body asks of them, but perhaps in their texts: those of `probe` and `func`.
+    """
 
     machine: Machine
     settings: Settings
-    target: Target
+    targets: tuple[Target, ...]
+
+    @property
+    def target(self) -> Target:
+        return self.targets[0]
 
     @property
     def kind(self) -> Kind:
@@ -74,12 +81,16 @@ def _stack(space: str) -> Callable[[Scene], Type | None]:
 
 def _func(scene: Scene) -> Type | None:
     if scene.kind.named:
-        return Str(len(scene.target.name.encode()) + 1)
+        return _longest(target.name for target in scene.targets)
     return Symbol("user" if scene.target.kind.startswith("u") else "kernel")
 
 
 def _probe(scene: Scene) -> Type | None:
-    return Str(len(scene.target.label.encode()) + 1)
+    return _longest(target.label for target in scene.targets)
+
+
+def _longest(texts: Iterable[str]) -> Str:
+    return Str(max(len(text.encode()) for text in texts) + 1)
 
 
 def _probetype(scene: Scene) -> Type | None:

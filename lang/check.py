@@ -31,6 +31,7 @@ from lang.resolution import Resolution
 from lang.settings import Settings, read_settings
 from lang.types import INT64, Aggregate, Type, size_of
 
+MAX_TEXTS = 8  # programs that differ in nothing but the text that they show
 MAX_ROUNDS = 50
 _SPECIAL = {kind.name for kind in KINDS if kind.special}
 MAX_ENTRIES = 1 << 26
@@ -257,12 +258,21 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
         # A trampoline's result stands behind the arguments: their number is part of what must agree.
         result = (target.result, context_words(target.parameters or ())) if returns else None
         operands = target.operands if any(map(ARGUMENT.fullmatch, names)) else ()
-        named = "func" in names and BY_NAME[target.kind].named
-        shown = named or {"probe", "probetype", "uaddr"} & names or target.kind in ("begin", "end")
-        label = target.label if shown else ""
+        label = target.label if "uaddr" in names or target.kind in ("begin", "end") else ""
         way = (target.kind, mechanism(target))
         groups.setdefault((way, used, given, operands, result, label), []).append(target)
-    return [tuple(group) for group in groups.values()]
+    return [part for group in groups.values() for part in _by_text(tuple(group), names)]
+
+
+def _by_text(group: tuple[Target, ...], names: set[str]) -> list[tuple[Target, ...]]:
+    """Of a few targets each has its own program where it shows its text; many share one that looks it up."""
+    named = "func" in names and BY_NAME[group[0].kind].named
+    if not (named or "probe" in names) or len(group) > MAX_TEXTS:
+        return [group]
+    parts: dict[str, list[Target]] = {}
+    for target in group:
+        parts.setdefault(target.label, []).append(target)
+    return [tuple(part) for part in parts.values()]
 
 
 def _with_arguments(target: Target, machine: Machine) -> Target:
@@ -333,7 +343,7 @@ class _Checker(Statements):
         self.found.raise_errors()
 
     def _visit(self, draft: _Draft) -> None:
-        self.enter(draft.targets[0], draft.types, draft.variables, draft.declared, draft.meanings)
+        self.enter(draft.targets, draft.types, draft.variables, draft.declared, draft.meanings)
         self.hoisted = draft.hoisted
         self.visit_body(draft.probe)
 

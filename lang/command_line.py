@@ -189,7 +189,7 @@ _VALUES = {
     "string": "TEXT", "command": "COMMAND", "ports": "PORT,…", "address": "ADDRESS", "milliseconds": "MS",
     "duration": "TIME", "size": "SIZE",
     "pid": "PID", "pids": "PID,…", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
-    "signals": "SIGNAL,…", "errno": "ERRNO", "syscall": "SYSCALL",
+    "signals": "SIGNAL,…", "errno": "ERRNO", "syscall": "SYSCALL", "symbol": "SYMBOL",
 }  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from lang.literals import parse_integer
 from lang.machine import Function, Machine
 from lang.neighbours import nearest_tracepoints
 from lang.patterns import REGEXP
-from lang.prototype import agreed, read_prototype
+from lang.prototype import agreed, read_prototype, with_parameters
 from lang.records import dataclass
 from lang.resolution import Candidate
-from lang.types import Struct, Void
+from lang.types import Pointer, Struct, Void
 
 # kind → the mechanisms that can serve it, the first one first
 _WAYS = {
@@ -96,17 +96,20 @@ class _Functions:
         self.module = expansion.parts[0] if len(expansion.parts) == 2 else ""
         self.name, self.offset = _name_and_offset(expansion, kind)
         self.exact = "*" not in self.name
-        node = expansion.point.prototype
-        self.written = read_prototype(node, self.name, expansion.machine, expansion.found) if node else None
+        self.node = node = expansion.point.prototype
+        written = read_prototype(node, self.name, expansion.machine, expansion.found) if node else None
+        self.written = written if self.exact else None
+        # Behind a pattern stand the parameters that a function must have to be meant.
+        self.wanted = written.parameters if written is not None and not self.exact else ()
         # By wildcard, a trampoline's kinds are those with a prototype, whatever serves them in the end.
         self.typed = kind in _TRAMPOLINES
         self.at_return = kind in ("kretprobe", "fexit")
 
     def expand(self) -> list[Target]:
         expansion, machine = self.expansion, self.expansion.machine
-        if expansion.point.prototype is not None and not self.exact:
-            return expansion.error("a prototype is of one function, not of all that match")
-        if expansion.point.prototype is not None and self.written is None:
+        if self.node is not None and not self.exact and self.node.result is not None:
+            return expansion.error("behind a pattern stand parameters alone, not a result")
+        if self.node is not None and self.written is None and not self.wanted:
             return []
         lacking = {way: _lacking(machine, way) for way in _WAYS[self.kind]}
         if all(lacking.values()):
@@ -149,6 +152,8 @@ class _Functions:
         found = [_Found(module, name, name) for module, name in machine.functions(self.name, self.module)]
         if not found and self.exact:
             found = self._find_call()
+        if self.wanted:
+            return self._taking(found)
         if not self.exact or self.offset:
             return found
         clones = [
@@ -173,6 +178,15 @@ class _Functions:
             "calls that end before it are not seen",
         )
         return clones
+
+    def _taking(self, found: list[_Found]) -> list[_Found]:
+        """Those that have the wanted parameters."""
+        machine = self.expansion.machine
+        for kind in (item.type for item in self.wanted):
+            if isinstance(kind, Pointer) and isinstance(kind.to, Struct) and kind.to.kind == "struct":
+                taking = machine.functions_taking(kind.to.name)
+                found = [item for item in found if (item.module, item.name) in taking]
+        return [item for item in found if self._prototype(item) is not None]
 
     def _find_call(self) -> list[_Found]:
         """What serves a system call without arguments has two names, of which only one is listed."""
@@ -201,6 +215,8 @@ class _Functions:
         if item.symbol != item.name:
             return self.written
         known = self.expansion.machine.function(item.name, item.module)
+        if known is not None and self.wanted:
+            return with_parameters(known, self.wanted)
         if known is not None and self.written is not None:
             return agreed(known, self.written)
         return known or self.written
@@ -250,7 +266,8 @@ class _Functions:
         if self.offset:
             label += f"+{self.offset}"
         # A wildcard's prototypes are looked up only by bodies that use args: thousands may match.
-        prototype = self._prototype(item) if self.exact or way in _TRAMPOLINES else None
+        known = self.exact or self.wanted or way in _TRAMPOLINES
+        prototype = self._prototype(item) if known else None
         return Target(
             self.kind, label, self.expansion.point.span, name=item.name, module=item.module,
             offset=self.offset, mechanism=way, symbol=item.symbol,

@@ -84,7 +84,8 @@ def _symbol(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
 
 def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
     def rule(typing: Typing, call: ast.Call) -> Type | None:
-        mode, depth = typing.scene.settings.stack_mode, MAX_STACK_DEPTH
+        mode = typing.scene.settings.stack_mode
+        numbers: list[int] = []
         for node in call.arguments:
             if isinstance(node, ast.Name) and node is call.arguments[0]:
                 if node.name == "build_id":
@@ -95,12 +96,17 @@ def _stack(space: Space) -> Callable[[Typing, ast.Call], Type | None]:
                     continue
                 mode = node.name  # type: ignore[assignment]
                 continue
+            what, least = ("number to skip", 0) if numbers else ("limit", 1)
             value = typing.constant(node)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_STACK_DEPTH:
-                typing.error(node, f"{call.name}(): the limit must be a literal from 1 to {MAX_STACK_DEPTH}")
-                continue
-            depth = value
-        return Stack(space, mode, depth)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_STACK_DEPTH:
+                message = f"{call.name}(): the {what} must be a literal from {least} to {MAX_STACK_DEPTH}"
+                typing.error(node, message)
+                value = least
+            numbers.append(value)
+        depth, skip, *more = (*numbers, *(MAX_STACK_DEPTH, 0)[len(numbers) :])
+        if more:
+            typing.error(call, f"{call.name}() takes a mode, a limit and a number to skip")
+        return Stack(space, mode, depth, skip)
 
     return rule
 
@@ -378,7 +384,7 @@ VALUES = (
     Function("str", 1, 2, _str, "str(pointer[, length])", "the string behind a pointer"),
     Function("ksym", 1, 1, _symbol("kernel"), "ksym(address)", "a kernel address as a symbol"),
     Function("usym", 1, 1, _symbol("user"), "usym(address)", "a user address as a symbol"),
-    Function("kstack", 0, 2, _stack("kernel"), "kstack([mode, ][limit])", "the kernel's stack"),
-    Function("ustack", 0, 2, _stack("user"), "ustack([mode, ][limit])", "the process's stack"),
+    Function("kstack", 0, 3, _stack("kernel"), "kstack([mode, ][limit[, skip]])", "the kernel's stack"),
+    Function("ustack", 0, 3, _stack("user"), "ustack([mode, ][limit[, skip]])", "the process's stack"),
     Function("ntop", 1, 2, _ntop, "ntop([family, ]address)", "an IP address as text"),
 )  # fmt: skip

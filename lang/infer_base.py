@@ -73,14 +73,14 @@ class InferenceBase:
 
     def enter(
         self,
-        target: Target,
+        targets: tuple[Target, ...],
         types: dict[ast.Node, Type],
         variables: dict[ast.Variable, VariableInfo],
         declared: dict[ast.Node, VariableInfo],
         meanings: dict[ast.Node, ast.Expression],
     ) -> None:
         """Begin one body; its tables are kept from round to round by the driver."""
-        self._scene = Scene(self.machine, self.settings, target)
+        self._scene = Scene(self.machine, self.settings, targets)
         self.types, self.variables, self.declared, self.scopes = types, variables, declared, []
         self.meanings = meanings
 

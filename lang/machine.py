@@ -168,6 +168,9 @@ class Machine(Protocol):
     def function(self, name: str, module: str = "") -> Function | None:
         """The function's prototype by BTF; None where BTF does not have it."""
 
+    def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
+        """(module, name) of the functions of which a parameter is a pointer to the struct."""
+
     def unloaded_module(self, function: str) -> str:
         """The module that has this function, and could be loaded; empty where none is known."""
 

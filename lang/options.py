@@ -21,7 +21,7 @@ _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for b
 # what the running system knows by name → the number that means none
 SYSTEM_KINDS: dict[str, int | str] = {
     "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "signals": 0, "errno": 0,
-    "syscall": -1, "directory": 0, "directories": "", "filesystem": "", "pids": "",
+    "syscall": -1, "symbol": 0, "directory": 0, "directories": "", "filesystem": "", "pids": "",
 }  # fmt: skip
 _ALWAYS_GIVEN = ("directories", "filesystem")
 KINDS = (

@@ -6,7 +6,10 @@ have no BTF, and functions that the compiler renamed. Names of the script are go
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lang import ast
+from lang.calling import REGISTER_ARGUMENTS, places
 from lang.diagnostics import Diagnostics
 from lang.machine import Function, Machine, Parameter
 from lang.records import replace
@@ -22,6 +25,29 @@ def agreed(known: Function, written: Function) -> Function:
         return known
     pairs = zip(known.parameters, written.parameters, strict=True)
     return replace(known, parameters=tuple(replace(old, name=new.name) for old, new in pairs))
+
+
+def with_parameters(known: Function, wanted: Sequence[Parameter]) -> Function | None:
+    """The function, with the wanted names for its first parameters of these types; None if it lacks one.
+
+    What is passed on the stack is no use to a probe.
+    """
+    parameters = list(known.parameters)
+    where = places(known.parameters, REGISTER_ARGUMENTS)
+    taken: set[int] = set()
+    for item in wanted:
+        fitting = (
+            at
+            for at, own in enumerate(known.parameters)
+            if own.type == item.type and at not in taken and where[at] is not None
+        )
+        at = next(fitting, None)
+        if at is None:
+            return None
+        taken.add(at)
+        parameters = [replace(own, name="") if own.name == item.name else own for own in parameters]
+        parameters[at] = replace(parameters[at], name=item.name)
+    return replace(known, parameters=tuple(parameters))
 
 
 def read_prototype(node: ast.Prototype, name: str, machine: Machine, found: Diagnostics) -> Function | None:

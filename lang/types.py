@@ -130,9 +130,11 @@ class Stack:
     space: Space
     mode: Literal["bpftrace", "perf", "raw", "build_id"] = "bpftrace"
     depth: int = 127
+    skip: int = 0  # so many of the first frames are left out
 
     def __str__(self) -> str:
-        return f"{'k' if self.space == 'kernel' else 'u'}stack_{self.mode}_{self.depth}"
+        skip = f"_{self.skip}" if self.skip else ""
+        return f"{'k' if self.space == 'kernel' else 'u'}stack_{self.mode}_{self.depth}{skip}"
 
 
 @dataclass(frozen=True)

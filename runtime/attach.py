@@ -54,12 +54,14 @@ class Attached:
 
     Closing `descriptors` detaches the program. The `events` have none any more then, and may be closed later:
     for a tracepoint or a kprobe the kernel waits tens of milliseconds in each close, for one after the other.
+    `hidden`: the program only remembers what another asks for, which must be gone first.
     """
 
     point: Attach
     descriptors: list[int]
     kind: ProgramKind = "special"
     events: list[int] = field(default_factory=list)
+    hidden: bool = False
 
     def close(self) -> None:
         """Detach and close the events too; a second call does nothing."""

@@ -14,11 +14,12 @@ import struct
 from collections.abc import Mapping
 from typing import Literal
 
+from codegen.labels import LABELS
 from lang.records import dataclass
 from runtime.object import Code, Object
 
 CallbackKind = Literal["each", "loop"]
-_PSEUDO_CALL, _PSEUDO_FUNC = 1, 4  # src_reg of a call, of ld_imm64: include/uapi/linux/bpf.h
+_PSEUDO_CALL, _PSEUDO_MAP_VALUE, _PSEUDO_FUNC = 1, 2, 4  # src_reg, of a call and of ld_imm64
 _STORE, _MOVE, _ADD, _CALL, _EXIT = 0x7B, 0xBF, 0x07, 0x85, 0x95
 _FRAME = 10
 
@@ -32,10 +33,11 @@ class Linked:
 
 
 def link_program(
-    code: Code, obj: Object, descriptors: Mapping[str, int], kinds: Mapping[str, CallbackKind]
+    code: Code, obj: Object, descriptors: Mapping[str, int], kinds: Mapping[str, CallbackKind], label: int = 0
 ) -> Linked:
     """Put a program and its callbacks together. `kinds` says which referred names are callbacks.
 
+    What refers to the map of labels gets the address of the text at `label` in it.
     Raises KeyError with the name of a map or function that is missing.
     """
     placed: dict[str, int] = {}
@@ -48,6 +50,9 @@ def link_program(
             at = start + index
             if name not in kinds:
                 struct.pack_into("<I", insns, at * 8 + 4, descriptors[name])
+                if name == LABELS:
+                    insns[at * 8 + 1] = (insns[at * 8 + 1] & 0x0F) | _PSEUDO_MAP_VALUE << 4
+                    struct.pack_into("<I", insns, at * 8 + 12, label)
                 continue
             if name not in placed:
                 body = obj.program(name)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -24,23 +23,31 @@ _THREADS = 64  # where the kernel lets them, they wait for the same grace period
 
 
 def detach_all(attached: list[Attached]) -> None:
-    """Take all programs off their points; the list is empty afterwards."""
+    """Take all programs off their points; the list is empty afterwards.
+
+    An entry that is remembered for a return goes after it: else the last returns would miss their entries.
+    """
+    attached.sort(key=lambda item: item.hidden)
     done = None
     if any(item.events for item in attached) or len(attached) > _FEW:
-        done = _Child([number for item in attached for number in item.descriptors])
+        done = _Child([_links(attached, hidden=False), _links(attached, hidden=True)])
     while attached:
-        attached.pop().close()  # at once, where the child has them too
+        attached.pop(0).close()  # at once, where the child has them too
     if done is not None:
         done.wait()
 
 
+def _links(attached: Sequence[Attached], hidden: bool) -> list[int]:
+    return [number for item in attached if item.hidden == hidden for number in item.descriptors]
+
+
 class _Child:
-    """A process that closes what this one has open now, once this one has closed it.
+    """A process that closes what this one has open now, once this one has: one group, then the next.
 
     Where there is no room for another process, closing simply takes its time here.
     """
 
-    def __init__(self, links: Sequence[int]) -> None:
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         self._done, told = os.pipe()
         go, self._go = os.pipe()
         try:
@@ -48,7 +55,7 @@ class _Child:
         except OSError:
             child = -1
         if child == 0:
-            _serve(links, (go, self._go), told)
+            _serve(groups, (go, self._go), told)
         os.close(told)
         os.close(go)
         if child > 0:
@@ -63,7 +70,7 @@ class _Child:
         os.close(self._done)
 
 
-def _serve(links: Sequence[int], go: tuple[int, int], told: int) -> NoReturn:
+def _serve(groups: Sequence[Sequence[int]], go: tuple[int, int], told: int) -> NoReturn:
     """In a child of the child, which nobody has to wait for."""
     try:
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -74,16 +81,23 @@ def _serve(links: Sequence[int], go: tuple[int, int], told: int) -> NoReturn:
                 with suppress(OSError):
                     os.close(number)
             os.read(go[0], 1)  # its end: the parent has closed its own
-            parts = [links[start::_THREADS] for start in range(min(_THREADS, len(links)))]
-            threads = [threading.Thread(target=_close, args=(part,)) for part in parts]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for links in groups:
+                _close_all(links)
             os.close(told)
             os.execv("/bin/true", ["true"])  # gives back the memory, then closes the events one by one
     finally:
         os._exit(0)
+
+
+def _close_all(links: Sequence[int]) -> None:
+    import threading  # only where there is so much to detach
+
+    parts = [links[start::_THREADS] for start in range(min(_THREADS, len(links)))]
+    threads = [threading.Thread(target=_close, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _close(descriptors: Sequence[int]) -> None:

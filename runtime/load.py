@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from codegen.labels import LABELS
 from codegen.plan import Attach, Map, Place, Plan, Program, ProgramKind
 from kernel.bpfcall import (
     ATTACH_FENTRY,
@@ -23,6 +24,7 @@ from kernel.bpfcall import (
     btf_object,
     iter_create,
     map_create,
+    map_update,
     prog_load,
     prog_test_run,
 )  # fmt: skip
@@ -33,7 +35,6 @@ from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
 from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
-from runtime.atwill import run_by_uprobe
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
@@ -83,6 +84,8 @@ def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str =
     try:
         for item in plan.maps:
             loaded.maps[item.name] = _create(item, obj, plan)
+            if item.name == LABELS:
+                map_update(loaded.maps[item.name], bytes(item.key_size), _labels(plan, item.value_size))
         for program in plan.programs:
             loaded.programs.append(_load_program(program, obj, plan, loaded, machine, c_text))
     except BaseException:
@@ -135,7 +138,9 @@ class Loaded:
                 try:
                     if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
                         point = replace(point, pid=child)
-                    self.attached.append(self._attach(attacher, program, descriptors, index, point))
+                    done = self._attach(attacher, program, descriptors, index, point)
+                    done.hidden = program.hidden
+                    self.attached.append(done)
                     shared += 1
                 except AttachError as error:
                     if refused is None:
@@ -168,6 +173,8 @@ class Loaded:
         names = Counter(point.name for _, point in points)
         told = [point for _, point in points if names[point.name] == 1]
         done, refused = attacher.attach_many(program.kind, told, descriptors[0])
+        for item in done:
+            item.hidden = program.hidden
         self.attached += done
         attached = {point.name for point in told} - {point.name for point in refused}
         left = [(index, point) for index, point in points if point.name not in attached]
@@ -181,8 +188,10 @@ class Loaded:
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:
                 try:
-                    run = run_by_uprobe if "test_run" in self.plan.settings.without else prog_test_run
-                    run(descriptors[0])
+                    if "test_run" in self.plan.settings.without:
+                        import_module("runtime.atwill").run_by_uprobe(descriptors[0])
+                    else:
+                        prog_test_run(descriptors[0])
                 except BpfError as error:
                     what = "this kernel cannot run a program at will (BPF_PROG_TEST_RUN, Linux 5.10)"
                     raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error
@@ -255,6 +264,16 @@ def _map_reason(number: int, item: Map) -> str:
     return os.strerror(number)
 
 
+def _labels(plan: Plan, size: int) -> bytes:
+    """What the map of labels holds."""
+    held = bytearray(size)
+    for program in plan.programs:
+        for index, text in enumerate(program.labels):
+            at = program.label_at + index * program.label_size
+            held[at : at + len(text.encode())] = text.encode()
+    return bytes(held)
+
+
 # --- programs ---------------------------------------------------------------------------------------
 
 
@@ -264,14 +283,19 @@ def _load_program(
     code = obj.program(program.name)
     if code is None:
         raise CompilerBug(f"the C text has no function {program.name}")
-    try:
-        linked = link_program(code, obj, loaded.maps, dict(program.callbacks))
-    except KeyError as error:
-        raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
+    def link(index: int) -> Linked:
+        at = program.label_at + index * program.label_size
+        try:
+            return link_program(code, obj, loaded.maps, dict(program.callbacks), at)
+        except KeyError as error:
+            raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
+
     descriptors: list[int] = []
-    points = program.attach if program.kind in _TYPED else program.attach[:1]
+    linked = link(0)
+    points = program.attach if program.kind in _TYPED or program.labels else program.attach[:1]
     try:
         for index, point in enumerate(points):
+            linked = link(index) if index and program.labels else linked
             try:
                 descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
             except LoadError as error:

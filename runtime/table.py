@@ -92,7 +92,10 @@ class _Maker:
     def _key(self, kind: Type, place: int, size: int, raws: Sequence[bytes]) -> _Column:
         parts = [raw[place : place + size_of(kind)] for raw in raws]
         order = key_order(kind, size_of(kind), parts)
-        return _Column(self._texts(kind, parts), is_number(kind), order, below=isinstance(kind, Stack))
+        texts = self._texts(kind, parts)
+        if isinstance(kind, Stack) and kind.depth == 1:
+            return _Column([text.strip() for text in texts], False, order)
+        return _Column(texts, is_number(kind), order, below=isinstance(kind, Stack))
 
     def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:
         json = self._values.style == "json"

@@ -8,16 +8,19 @@ import datetime
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchkit.peers import Peers
 from benchkit.run import BenchError
 
+_FEW = 1000  # programs that were called less often are not what is measured
 _STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x20000, 0x4000, 0x40000  # include/uapi/linux/{sched,mount}.h
 
 
-def describe(ebt: Sequence[str], bpftrace: str | None) -> dict[str, str]:
+def describe(peers: Peers) -> dict[str, str]:
     """Machine, kernel and versions, for the head of the table."""
     memory = next(
         (line for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0 0 kB"
@@ -30,12 +33,11 @@ def describe(ebt: Sequence[str], bpftrace: str | None) -> dict[str, str]:
         "machine": f"{os.cpu_count()} × {model.strip() or platform.machine()}, {int(memory) // 1024:,} MiB",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "kernel": f"{platform.release()} {platform.machine()}",
-        "ebt": _said([*ebt, "--version"]).removeprefix("ebt v") + _commit(),
+        "ebt": _said([*peers.ebt.command, "--version"]).removeprefix("ebt v") + _commit(),
         "python": platform.python_version(),
         "bcc": _said(["dpkg-query", "-W", "-f", "${Version}", "libbpfcc"]) or "unknown",
-        "bpftrace": _said([bpftrace, "--version"]).removeprefix("bpftrace v")
-        if bpftrace
-        else "not installed",
+        "bpftrace": ", ".join(one.name.split()[1] for one in peers.bpftraces) or "not installed",
+        "bcc's own tools": str(peers.headers or "no kernel headers named: not measured"),
     }
 
 
@@ -88,16 +90,42 @@ def bpf_statistics() -> Iterator[None]:
         _STATS.write_text(before)
 
 
-def calls(pid: int) -> tuple[int, int]:
-    """(nanoseconds, calls) of the BPF program of this process that was called most."""
-    found = []
+@dataclass(frozen=True)
+class Calls:
+    """The BPF programs of a process: by id, (calls, nanoseconds, instructions verified)."""
+
+    programs: Mapping[int, tuple[int, int, int]]
+
+    def since(self, before: Calls) -> Calls:
+        """Those that were called meanwhile, with what that took."""
+        found = {}
+        for number, (count, spent, verified) in self.programs.items():
+            old = before.programs.get(number, (0, 0, 0))
+            if count - old[0] > _FEW:
+                found[number] = count - old[0], spent - old[1], verified
+        return Calls(found)
+
+    @property
+    def nanoseconds(self) -> float:
+        """One call of each: of an entry and its exit the sum."""
+        return sum(spent / count for count, spent, _ in self.programs.values())
+
+    @property
+    def verified(self) -> float:
+        """Instructions that the verifier went through, of all of them."""
+        return sum(verified for _, _, verified in self.programs.values())
+
+
+def calls(pid: int) -> Calls:
+    """The BPF programs that a process holds."""
+    found: dict[int, tuple[int, int, int]] = {}
     for entry in os.scandir(f"/proc/{pid}/fdinfo"):
         with contextlib.suppress(OSError):
-            text = Path(entry.path).read_text()
-            if "prog_id:" in text:
-                fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-                found.append((int(fields["run_cnt"]), int(fields["run_time_ns"])))
+            lines = Path(entry.path).read_text().splitlines()
+            fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            if "run_cnt" in fields:
+                verified = int(fields.get("verified_insns", 0))
+                found[int(fields["prog_id"])] = int(fields["run_cnt"]), int(fields["run_time_ns"]), verified
     if not found:
         raise BenchError("the tracer holds no BPF program")
-    count, nanoseconds = max(found)
-    return nanoseconds, count
+    return Calls(found)

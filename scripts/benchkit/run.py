@@ -1,4 +1,4 @@
-"""A command → one Sample of what it cost: time, processor and memory of the tracer and of its children."""
+"""A command → one Sample of what it cost: time to attached and to the end, processor, memory."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 # bpftrace and ebt alike say it on standard output when all is attached
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 PATIENCE = 60
+_SETTLE = 0.02  # bpftrace 0.17 says "attached" a moment before it can be ended
 
 
 class BenchError(Exception):
@@ -26,38 +28,52 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Tracer:
-    """A program to measure, with what it needs in its environment."""
+    """A program to measure. `mark` is what it prints once attached; `family` is ebt, bpftrace or BCC."""
 
     name: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
+    family: str = "ebt"
+    mark: str = NOTIFY
 
     def with_environment(self, name: str, **more: str) -> Tracer:
-        return Tracer(name, self.command, (*self.environment, *more.items()))
+        return replace(self, name=name, environment=(*self.environment, *more.items()))
 
     def environ(self, **more: str) -> dict[str, str]:
-        return {**os.environ, **dict(self.environment), **more}
+        return {**os.environ, NOTIFY: "1", **dict(self.environment), **more}
+
+    def program(self, text: str) -> list[str]:
+        """The command line that runs a one-liner."""
+        return [*self.command, "-e", text]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds and KiB. `peak` is the larger of the process and its children."""
+    """Seconds and KiB. `peak` is the largest of the processes; `cpu` that of all together."""
 
     wall: float
     cpu: float
     peak: int
+    to_attached: float = 0.0
+
+
+def adopt_orphans() -> None:
+    """Make children's children ours when their parent ends, so that their cost is seen."""
+    set_child_subreaper = 36  # include/uapi/linux/prctl.h
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
 
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> Sample:
     """Run to the end, output dropped. Raises BenchError where the command fails."""
-    with open(os.devnull, "wb") as nothing, contextlib.closing(_Errors()) as errors:
+    with open(os.memfd_create("bench"), "w+b") as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=nothing, stderr=errors.file, env=dict(environ)
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=dict(environ)
         )
         sample = _wait(process, started)
         if process.returncode:
-            raise BenchError(f"{command[0]} ended with {process.returncode}: {errors.last_line()}")
+            errors.seek(0)
+            raise BenchError(f"{command[0]} ended with {process.returncode}: {_reason(errors.read())}")
     return sample
 
 
@@ -67,9 +83,13 @@ _at_work: set[int] = set()
 
 def _wait(process: subprocess.Popen[bytes], started: float) -> Sample:
     """The end of a process, and of what it left behind: ebt does not wait for its compiler's last breath."""
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
+    watchdog.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
+    _at_work.discard(process.pid)
     cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss
     for usage in _orphans():
         cpu += usage.ru_utime + usage.ru_stime
@@ -79,114 +99,162 @@ def _wait(process: subprocess.Popen[bytes], started: float) -> Sample:
 
 def _orphans() -> list[resource.struct_rusage]:
     """Wait for what became our child when its parent ended (`adopt_orphans`)."""
-    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
-    left = [int(word) for word in text.split() if int(word) not in _at_work]
+    left = [pid for pid in _children(os.getpid()) if pid not in _at_work]
     return [os.wait4(pid, 0)[2] for pid in left]
 
 
-def adopt_orphans() -> None:
-    """Make children's children ours when their parent ends, so that their cost is seen."""
-    set_child_subreaper = 36  # include/uapi/linux/prctl.h
-    ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
-def memory(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, int]:
-    """Run once more → peak KiB of the process itself, and of its largest child; by looking often."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(environ),
-    )
-    own = child = 0
-    while process.poll() is None:
-        own = max(own, _peak(process.pid))
-        with contextlib.suppress(OSError):
-            for other in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-                child = max(child, _peak(int(other)))
-        time.sleep(0.0005)
-    _orphans()
-    return own, child
-
-
-def _peak(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            text = file.read()
-    except OSError:
-        return 0
-    at = text.find(b"VmHWM:")
-    return int(text[at + 6 :].split(None, 1)[0]) if at >= 0 else 0
-
-
-class _Errors:
-    """Standard error of a run, for the message if it fails."""
-
-    def __init__(self) -> None:
-        self.file: BinaryIO = os.fdopen(os.memfd_create("bench"), "w+b")
-
-    def last_line(self) -> str:
-        self.file.seek(0)
-        lines = self.file.read().decode("utf-8", "replace").strip().splitlines()
-        return next((line for line in lines if "rror" in line), lines[-1] if lines else "it said nothing")
-
-    def close(self) -> None:
-        self.file.close()
+def _reason(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    return next((line for line in lines if "rror" in line), lines[-1] if lines else "it said nothing")
 
 
 class Attached:
-    """A tracer at work. `stop()` ends it as Ctrl-C does; `sample` is there then."""
+    """A tracer at work. `stop()` ends it as Ctrl-C does; `to_attached` is seconds from its start."""
 
-    def __init__(self, process: subprocess.Popen[bytes], started: float) -> None:
-        self._process, self._started = process, started
+    def __init__(self, process: subprocess.Popen[bytes], started: float, to_attached: float) -> None:
+        self._process, self._started, self.to_attached = process, started, to_attached
         self.sample: Sample | None = None
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def processor(self) -> float:
+        """Seconds of processor that its living threads have taken so far."""
+        spent = 0
+        for entry in os.scandir(f"/proc/{self.pid}/task"):
+            with contextlib.suppress(OSError):
+                spent += int(Path(entry.path, "schedstat").read_text().split()[0])
+        return spent / 1e9
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since its start."""
+        return time.perf_counter() - self._started
+
     def stop(self) -> Sample:
         """End it, wait, and say what it cost from start to end."""
         if self.sample is None:
             self._process.send_signal(signal.SIGINT)
-            watchdog = threading.Timer(PATIENCE, self._process.kill)
-            watchdog.start()
-            self.sample = _wait(self._process, self._started)
-            watchdog.cancel()
-            _at_work.discard(self.pid)
+            self.sample = replace(_wait(self._process, self._started), to_attached=self.to_attached)
         return self.sample
 
 
 @contextlib.contextmanager
-def attached(tracer: Tracer, program: str, output: Path) -> Iterator[Attached]:
-    """Run the tracer on a program, its output in a file; inside the block it is attached."""
-    environ = tracer.environ(**{NOTIFY: "1"})
-    with open(output, "wb") as file:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [*tracer.command, "-e", program], stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environ
-        )
-    running = Attached(process, started)
+def attached(
+    tracer: Tracer, command: Sequence[str], output: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Attached]:
+    """Run a tracer, its output in a file or dropped; inside the block it is attached."""
+    read, write = os.pipe()
+    target = open(output, "w+b") if output else None  # noqa: SIM115
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=target or write, stderr=subprocess.STDOUT,
+        env=tracer.environ(**(environment or {})),
+    )  # fmt: skip
+    os.close(write)
     _at_work.add(process.pid)
+    reader: threading.Thread | None = None
+    running = None
     try:
-        while NOTIFY.encode() not in _head(output):
-            if process.poll() is not None or time.perf_counter() - started > PATIENCE:
-                said = _head(output).decode("utf-8", "replace").strip()
-                running.sample = Sample(0, 0, 0)
-                process.kill()
-                process.wait()
-                _at_work.discard(process.pid)
-                raise BenchError(f"{tracer.name} did not attach: {said}")
-            time.sleep(0.005)
+        if output:
+            _until_in_file(tracer, process, output, started)
+        else:
+            _until_in_pipe(tracer, process, read, started)
+        running = Attached(process, started, time.perf_counter() - started)
+        if not output:
+            reader = threading.Thread(target=_drain, args=(read,))
+            reader.start()
+        time.sleep(_SETTLE)
         yield running
     finally:
-        running.stop()
+        if running is not None:
+            running.stop()
+        else:
+            process.kill()
+            _wait(process, started)
+        if reader:
+            reader.join(5)
+        os.close(read)
+        if target:
+            target.close()
 
 
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(4096)
+def _drain(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(fd, 1 << 16):
+            continue
+
+
+def _until_in_pipe(tracer: Tracer, process: subprocess.Popen[bytes], fd: int, started: float) -> None:
+    said = b""
+    while tracer.mark.encode() not in said:
+        left = started + PATIENCE - time.perf_counter()
+        ready = select.select([fd], [], [], max(left, 0))[0]
+        part = os.read(fd, 1 << 16) if ready else b""
+        if not part:
+            raise BenchError(f"{tracer.name} did not attach: {_reason(said)}")
+        said += part
+
+
+def _until_in_file(tracer: Tracer, process: subprocess.Popen[bytes], path: Path, started: float) -> None:
+    while True:
+        with open(path, "rb") as file:
+            said = file.read(1 << 14)
+        if tracer.mark.encode() in said:
+            return
+        ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if ended or time.perf_counter() - started > PATIENCE:
+            raise BenchError(f"{tracer.name} did not attach: {_reason(said)}")
+        time.sleep(0.005)
+
+
+def memory(tracer: Tracer, command: Sequence[str]) -> tuple[int, int]:
+    """Run until attached → peak KiB of the process, and of it with all its children at one moment.
+
+    By looking every millisecond. Pages that a child shares with its parent count twice.
+    """
+    found = [0, 0]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            for pid in list(_at_work):
+                own, *others = [_resident(one) for one in (pid, *_children(pid))]
+                found[0] = max(found[0], _status(pid, b"VmHWM:"), own)
+                found[1] = max(found[1], own + sum(others))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with attached(tracer, command):
+            time.sleep(0.005)
+    finally:
+        over.set()
+        watcher.join()
+    return found[0], max(found)
+
+
+def _resident(pid: int) -> int:
+    return _status(pid, b"VmRSS:")
+
+
+def _status(pid: int, name: bytes) -> int:
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            text = file.read()
+    except OSError:
+        return 0
+    at = text.find(name)
+    return int(text[at + len(name) :].split(None, 1)[0]) if at >= 0 else 0
 
 
 Measured = TypeVar("Measured")

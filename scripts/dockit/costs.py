@@ -11,9 +11,9 @@ _HEAD = """\
 ## What they cost
 
 Measured by `scripts/bench tools` on {machine}: the time from the command to the probes' being attached; then,
-on the same load, how often the tool's programs ran, what a run took in the kernel (`bpf_stats`), and how many
-instructions of the verifier's own form a run has, weighted by how often each program ran. Beside it the
-original: P is BCC's Python tool, L libbpf-tools' one. Their numbers are of the same kernel.
+on the same load of so many events, what the tool's programs took of an event in the kernel (`bpf_stats`), and
+how large those are that an event runs, in instructions as the verifier left them, each as often as it ran.
+*again*: ebt keeps what it has compiled. Beside it the originals: P is BCC's Python tool, L libbpf-tools' one.
 
 """
 
@@ -27,16 +27,21 @@ def costs_section(path: Path = FILE) -> str:
     for title, measured in kept.items():
         lines = [
             _HEAD.format(machine=title),
-            "| tool | attached | ns a run | instructions a run | original | attached | ns | instructions |",
-            "|---|---:|---:|---:|---|---:|---:|---:|",
+            "| tool | attached | again | ns an event | size | original | attached | ns an event | size |",
+            "|---|---:|---:|---:|---:|---|---:|---:|---:|",
         ]
         for name, row in sorted(measured.items()):
             peers = row.get("peers") or [None]
             for number, peer in enumerate(peers):
-                own = [f"`{name}`", *_cells(row)] if not number else ["", "", "", ""]
+                own = [f"`{name}`", *_own(row)] if not number else [""] * 5
                 lines.append("| " + " | ".join([*own, *_peer(peer)]) + " |")
         parts.append("\n".join(lines).replace("\n\n\n", "\n\n") + "\n")
     return "\n".join(parts)
+
+
+def _own(row: dict[str, Any]) -> list[str]:
+    attached, *others = _cells(row)
+    return [attached, f"{row['again']:.2f} s" if "again" in row else "", *others]
 
 
 def _peer(row: dict[str, Any] | None) -> list[str]:

@@ -17,6 +17,7 @@ FILE = ROOT / "docs/language.md"
 TUTORIAL = ROOT / "docs/tutorial.md"
 EBT = (sys.executable, "-c",
        f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from ebt.cli import main; sys.exit(main())")  # fmt: skip
+RECORDED = tuple(sorted((ROOT / "tests/kernels").glob("*.ebtk")))
 _BLOCK = re.compile(r"^```(ebt|console)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FOLDER = "/tmp/examples"  # what the page calls the folder of the scripts
 _WORD = re.compile(r"[0-9a-f]*\d[0-9a-f.:]*|@+|\s+|[^\s\d@]+")
@@ -56,6 +57,8 @@ def run(example: Example, ebt: Sequence[str] = EBT, timeout: float = 60) -> str:
     assert words[0] == "ebt" and {example.name, stem, "-lv"} & {*words}, example.command
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, example.name).write_text(example.script, "utf-8")
+        for kernel in RECORDED:
+            Path(folder, kernel.name).symlink_to(kernel)
         done = subprocess.run(
             [*ebt, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,

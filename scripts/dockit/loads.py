@@ -63,7 +63,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "statsnoop": (Load(("-s", "--comm", "stat"), "stat /etc/passwd /no/such/file"),),
     "syncsnoop": (Load(("--comm", "sync"), "sync; touch new; sync new; sync -d new; sync -f new"),),
     "mountsnoop": (Load(("--comm", "mount"), "mkdir m; mount -t tmpfs -o size=1m none m; umount m", about="mount -t tmpfs -o size=1m none m; umount m"),),
-    "filelife": (Load(("--comm", "rm"), "touch one two; sleep 0.3; rm one two"),),
+    "filelife": (Load((), "touch one two; sleep 0.3; rm one two"),),
     "filegone": (Load(("--comm", "mv"), "touch one two three; mv one four; mv two three"),),
     "fileslower": (Load(("-a", "10", "--comm", "cat"), "(sleep 0.2; echo slow) | cat"),),
     "filetop": (Load(("-C", "--comm", "dd", "1", "3"), "sleep 1.3; dd if=/dev/zero of=file bs=64k count=230; dd if=file of=/dev/null bs=4k", ends=True),),

@@ -34,6 +34,11 @@ class Unpacked:
         return self.path / "lib/modules" / self.release
 
 
+def headers(release: str) -> Path:
+    """Where the headers of a release are unpacked, if they are (scripts/lab fetch --headers)."""
+    return root() / "headers" / release
+
+
 def root() -> Path:
     """The lab's directory in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

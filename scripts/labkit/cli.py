@@ -28,6 +28,8 @@ EBT_LAB_KERNEL (6.1), EBT_LAB_DISK, an empty scratch disk of 1 GiB, and EBT_LAB_
 ebt's C is compiled by this machine's clang (EBT_COMPILER), unless --own-clang; all else happens in the guest.
 Exit status: the command's own; 125 where the guest was lost, 124 where the lab could not make one.
 
+EBT_LAB_HEADERS is where the kernel's headers are, if 'fetch --headers' has brought them.
+
 Kernels are kept in ${XDG_CACHE_HOME:-~/.cache}/ebt-lab; 'fetch' replaces them by their successors.
 EBT_LAB_MIRROR names Debian mirrors or archives to try before the machine's own.
 """
@@ -53,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("kernels", nargs="*", metavar="KERNEL", help="run these only; others as in --out")
     fetching = commands.add_parser("fetch", help="bring the newest point release into the cache")
     fetching.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
+    fetching.add_argument("--headers", action="store_true",
+                          help="instead, the headers of the cached release, for BCC's Python tools")
     recording = commands.add_parser("record", help="record kernels for tests/kernels (ebt profile save)")
     recording.add_argument("kernels", nargs="*", metavar="KERNEL", help="default: every one")
     commands.add_parser("list", help="show the kernels, and what is cached")
@@ -212,7 +216,10 @@ def _matrix_here(place: Path) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     for one in [kernel(name) for name in options.kernels] or KERNELS:
-        print(f"{one.name}  {fetch.fetch(one).release}", flush=True)
+        if options.headers:
+            print(f"{one.name}  {fetch.fetch_headers(one)}", flush=True)
+        else:
+            print(f"{one.name}  {fetch.fetch(one).release}", flush=True)
     return 0
 
 

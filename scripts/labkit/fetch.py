@@ -4,9 +4,11 @@ apt works on lists and a cache of the lab's own, so the machine's package state 
 """
 
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,49 @@ def fetch(kernel: Kernel, *, refresh: bool = True) -> Unpacked:
             if other != entry:
                 cache.remove_unused(other.path)
         return entry
+
+
+def fetch_headers(kernel: Kernel) -> Path:
+    """Bring the headers of the newest cached release, which BCC's Python tools compile with; where they are.
+
+    Debian has a package of what all flavours share and one of the flavour's own, which refers to the first
+    by an absolute path: both are put into one tree.
+    """
+    entry = fetch(kernel, refresh=False)
+    place = cache.headers(entry.release)
+    if place.is_dir():
+        return place
+    apt = _with_package(kernel, f"linux-headers-{entry.release}")
+    names = [f"linux-headers-{entry.release}"]
+    shared = debian.newest(apt.show(names[0]), names[0])
+    names += re.findall(r"linux-headers-\S+-common", (shared or {}).get("Depends", ""))
+    with cache.lock(f"headers-{kernel.name}"), tempfile.TemporaryDirectory(dir=cache.root()) as scratch:
+        tree, made = Path(scratch, "tree"), Path(scratch, "made")
+        for name in reversed(names):
+            found = debian.newest(apt.show(name), name) or {}
+            apt.download(Package(name, found.get("Version", ""), int(found.get("Size", 0))), Path(scratch))
+            host.run(["dpkg", "-x", next(Path(scratch).glob(f"{name}_*.deb")), tree])
+            shutil.copytree(tree / "usr/src" / name, made, ignore=_links, dirs_exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
+        if not place.is_dir():
+            made.rename(place)
+    return place
+
+
+def _links(folder: str, names: list[str]) -> list[str]:
+    """Which of these are links: to programs that build modules, and no headers."""
+    return [name for name in names if os.path.islink(os.path.join(folder, name))]
+
+
+def _with_package(kernel: Kernel, name: str) -> "Apt":
+    """The mirror that has this package of the kernel's suite."""
+    for source in _mirrors():
+        apt = Apt.on(cache.root() / "apt" / kernel.name, source, kernel.suite)
+        with suppress(LabError):
+            apt.update()
+            if apt.show(name):
+                return apt
+    raise LabError(f"no Debian mirror of this machine has '{name}': fetch the kernel anew")
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,9 @@ def _machine(plan: Plan, place: Path, mark: str, ports: Mapping[str, int]) -> Ma
     own = {"EBT_LAB": "1", **compiler, "EBT_LAB_KERNEL": plan.kernel, "EBT_LAB_DISK": "/dev/vda",
            "EBT_LAB_DISKS": " ".join(f"/dev/vd{letter}" for letter in "bcdefghi"[: DISKS - 1]),
            "EBT_LAB_OUT": "/run/ebt-lab/out"}
+    headers = cache.headers(plan.entry.release)
+    if headers.is_dir():
+        own["EBT_LAB_HEADERS"] = str(headers)
     job = replace(plan.job, env={**plan.job.env, **own})
     modules = module_files(plan.entry.modules)
     settings = config(plan.kernel, plan.entry.release, list(modules), job, mark)

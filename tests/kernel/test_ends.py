@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -142,7 +143,7 @@ def test_a_closed_pipe(ebt: Ebt) -> None:
 
 
 def test_a_pipe_to_head(ebt: Ebt) -> None:
-    words = " ".join(f"'{word}'" for word in [*ebt.command, "-q", "-e", "interval:ms:1 { print(elapsed); }"])
+    words = shlex.join([*ebt.command, "-q", "-e", "interval:ms:1 { print(elapsed); }"])
     result = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {words} | head -1"],
         capture_output=True,

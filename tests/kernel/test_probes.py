@@ -481,3 +481,45 @@ def test_two_at_once(ebt: Ebt) -> None:
             process.wait_for("ready\nready")
             results = [one.end(signal.SIGINT), other.end(signal.SIGTERM)]
     assert [lines(result.stdout) for result in results] == [[f"@[{name}]: 23", "@u: 7"]] * 2
+
+
+def test_the_texts_of_many_probes(trace: Trace) -> None:
+    """More probes than have a program each: `probe` is that of each, in loops and in comparisons too."""
+    name = fresh()
+    program = f"""
+        tracepoint:syscalls:sys_enter_* /comm == "{name}"/ {{
+            $name = probe;
+            if ($name == "tracepoint:syscalls:sys_enter_read") {{ @reads++; }}
+            if (probe == "tracepoint:syscalls:sys_enter_write") {{ @[probe, probetype] = count(); }}
+            for $i : 0..300 {{
+                if ($i == 299 && strncmp(probe, "tracepoint:syscalls:sys_enter_kill", 34) == 0) {{
+                    @loops[probe] = count(); }} }}
+        }}
+        tracepoint:syscalls:sys_exit_* /comm == "{name}" && strcontains(probe, "exit_kill")/ {{
+            printf("%s\\n", probe); }}
+    """
+    run = trace(program, f"name={name}", "read=100:23", "write=10:7", "kill=3")
+    kills = ["tracepoint:syscalls:sys_exit_kill"] * 3
+    assert [line for line in run.lines if not line.startswith("@reads")] == [
+        *kills, "@[tracepoint:syscalls:sys_enter_write, tracepoint]: 7",
+        "@loops[tracepoint:syscalls:sys_enter_kill]: 3",
+    ], run.out  # fmt: skip
+    assert int(run.lines[-1].removeprefix("@reads: ")) >= 23
+
+
+@pytest.mark.parametrize("length", [7, 8, 9, 15, 16, 24, 36, 60])
+def test_comparison_with_a_literal_of_any_length(ebt: Ebt, length: int, tmp_path: Path) -> None:
+    """Each is within what the verifier bears, and right to the last character."""
+    text = ("abcdefghijklmnopqrstuvwxyz0123456789" * 2)[:length]
+    program = f"""tracepoint:syscalls:sys_enter_openat /pid == cpid/ {{
+        $name = str(args.filename, 80);
+        if ($name == "{text}" || $name == "{text}x") {{ @same++; }}
+        if ($name == "{text[:-1]}!" || $name == "{text[:-1]}" || comm == "{text[:14]}") {{ @wrong++; }}
+        if ($name != "{text}" && $name == "{text}x") {{ @longer++; }} }}"""
+    run = tmp_path / "run"
+    run.write_text(f"#!/bin/sh\ncd {tmp_path}\n: < {text}; : < {text}x; : < {text}\n")
+    run.chmod(0o755)
+    (tmp_path / text).touch()
+    (tmp_path / f"{text}x").touch()
+    result = ebt("-q", "-e", program, "-c", str(run))
+    assert lines(result.stdout) == ["@longer: 1", "@same: 3"], result

@@ -131,7 +131,7 @@ def test_iterators(ebt: Ebt, tmp_path: Path) -> None:
 
 SERIES = """
 begin { @step = 1; @n = -3; }
-interval:ms:20 {
+interval:ms:20 /@turns < 12/ {
     @n += @step;
     if (@n == 3) { @step = -1; } else if (@n == -3) { @step = 1; }
     @all = tseries(@n, 20ms, 200);

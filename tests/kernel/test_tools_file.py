@@ -5,6 +5,7 @@ The lab runs the same on its kernels (tests/lab/test_tools_file.py), on file sys
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -103,6 +104,16 @@ def test_opensnoop(ebt: Ebt, work: Work) -> None:
     assert len(failed) == 7 and {(row["FD"], row["ERR"]) for row in failed} == {(-1, 2)}
     assert [(row["PATH"], row["MODE"]) for row in created] == [("there", 0o640)]
     assert set(rows[0]) == {"pid", "comm", "FD", "ERR", "FLAGS", "MODE", "PATH"}
+
+
+@pytest.mark.tool("opensnoop")
+def test_opensnoop_of_a_command(ebt: Ebt, work: Work) -> None:
+    """--exec traces the command that it starts and nothing else; --callers shows from where."""
+    result = ebt("-q", "-f", "json", "opensnoop", "--callers", "--exec", work(OPENS), timeout=60)
+    rows = [json.loads(line) for line in lines(result.stdout)]
+    found = [row["data"] for row in rows if row["type"] == "row"]
+    assert counted(found, "PATH")["/no/such/file"] == 7 and len({row["pid"] for row in found}) == 1
+    assert any(row["CALLER"] for row in found)
 
 
 @pytest.mark.tool("opensnoop")
@@ -324,6 +335,34 @@ def test_fsslower(ebt: Ebt, kind: str, on_type: Workers) -> None:
     assert reads == [(500, 4 * n) for n in range(7)]
     assert writes[:11] == [(1000, 4 * n) for n in range(11)]
     assert tool_rows(ebt, "fsslower", "-t", kind, "--comm", work.name, "60000", command=command) == []
+
+
+@pytest.mark.tool("fsslower")
+def test_least_latency_of_fsslower(ebt: Ebt, on_type: Workers) -> None:
+    """-m is libbpf's word for what BCC's Python tool takes as MIN_MS."""
+    work = on_type("ext4")
+    command = work(OPERATIONS)
+    every = tool_rows(ebt, "ext4slower", "-m", "0", "--comm", work.name, command=command)
+    assert counted(every, "T")["R"] >= 7
+    assert tool_rows(ebt, "ext4slower", "-m", "60000", "--comm", work.name, "0", command=command) == []
+
+
+SYNCHRONOUS = """
+fd = os.open("file", os.O_CREAT | os.O_RDWR | os.O_SYNC)
+for n in range(5): os.pwrite(fd, bytes(1000), 4096 * n)
+"""
+
+
+@pytest.mark.tool("fsslower")
+@pytest.mark.parametrize("kind", ("ext4", "xfs"))
+def test_synchronous_writes(ebt: Ebt, kind: str, on_type: Workers) -> None:
+    """A write that syncs calls fsync inside: it is a write nevertheless, as long as it took."""
+    work = on_type(kind)
+    rows = tool_rows(ebt, "fsslower", "-t", kind, "--comm", work.name, "0", command=work(SYNCHRONOUS))
+    mine = [row for row in rows if row["FILENAME"] == "file"]
+    writes = [(row["BYTES"], row["OFF_KB"]) for row in mine if row["T"] == "W"]
+    assert writes == [(1000, 4 * n) for n in range(5)]
+    assert set(counted(mine, "T")) <= {"O", "W", "S"}
 
 
 @pytest.mark.tool("fsdist")

@@ -129,6 +129,8 @@ def test_slabratetop(ebt: Ebt) -> None:
             assert until(lambda: sum_of(tool.out, "filp") >= 2300, 20), tool.out[-3000:]
             tool.end(signal.SIGINT)
         assert sum_of(tool.out, "filp") == 2300
+    rows = tool_rows(ebt, "slabratetop", "--comm", "no such program", "1", "2")
+    assert rows == []
     size = {row["BYTES"] // row["ALLOCS"] for row in rows_of(tool.out) if row["CACHE"] == "filp"}
     known = Path("/sys/kernel/slab/filp/slab_size")
     assert len(size) == 1 and (not known.exists() or size == {int(known.read_text())})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -259,6 +261,124 @@ def test_tcptop(ebt: Ebt) -> None:
     assert tool_rows(ebt, "tcptop", "-C", "-p", "1", "2", "1", command=command) == []
 
 
+# so many datagrams that nobody takes, and as many requests for an echo
+DATAGRAMS = """
+import socket
+u = socket.socket(FAMILY, socket.SOCK_DGRAM)
+for n in range(23): u.sendto(bytes(400), (HOST, PORT))
+"""
+ECHOES = """
+import socket, struct
+r = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+def checksum(text):
+    total = sum(struct.unpack(f"!{len(text) // 2}H", text))
+    return ~((total >> 16) + (total & 0xffff)) & 0xffff
+for n in range(23):
+    head = struct.pack("!BBHHH", 8, 0, 0, 77, n)
+    r.sendto(struct.pack("!BBHHH", 8, 0, checksum(head), 77, n), ("127.0.0.1", 0))
+"""
+
+
+def datagrams(port: int, host: str = "127.0.0.1") -> str:
+    family = "10" if ":" in host else "2"
+    return python(DATAGRAMS.replace("PORT", str(port)).replace("HOST", repr(host)).replace("FAMILY", family))
+
+
+@pytest.mark.tool("pktwho")
+@pytest.mark.parametrize(("host", "head", "unreachable"), [("127.0.0.1", 20, 3), ("::1", 40, 1)])
+def test_pktwho_of_datagrams(ebt: Ebt, host: str, head: int, unreachable: int) -> None:
+    port = free_port(host)
+    command = datagrams(port, host)
+    rows = tool_rows(ebt, "pktwho", "--port", str(port), command=command)
+    told = ("COMM", "PROTO", "SADDR", "DADDR", "DPORT", "LEN")
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        ("python3", "UDP", host, host, port, 400 + 8 + head)
+    ] * TIMES
+    assert len({row["PID"] for row in rows}) == 1 and rows[0]["PID"] > 0
+    version = "-6" if ":" in host else "-4"
+    answers = [
+        row
+        for row in tool_rows(ebt, "pktwho", "-P", "icmp", "-a", host, version, command=command)
+        if (row["TYPE"], row["DADDR"], row["COMM"]) == (unreachable, host, "(kernel)")
+    ]
+    assert len(answers) >= TIMES and {row["PID"] for row in answers} == {0}
+    others = (("-p", "1"), ("-P", "tcp"), ("-a", "192.0.2.1"), ("-n", "1"), ("-4" if ":" in host else "-6",))
+    for options in others:
+        assert tool_rows(ebt, "pktwho", "--port", str(port), *options, command=command) == []
+
+
+@pytest.mark.tool("pktwho")
+def test_pktwho_of_connections(ebt: Ebt) -> None:
+    port = free_port()
+    rows = tool_rows(ebt, "pktwho", "-P", "tcp", "--port", str(port), command=connections(port))
+    assert {(row["COMM"], row["PROTO"]) for row in rows} == {("python3", "TCP")}
+    assert len({row["PID"] for row in rows}) == 1
+    # the data, in whatever pieces, and nothing twice
+    headers = 20 + 32  # of IP, and of TCP with its time stamps
+    sent = [row["LEN"] - headers for row in rows if row["DPORT"] == port and row["LEN"] > 100]
+    assert sum(sent) == TIMES * SENT
+    counted = tool_rows(ebt, "pktwho", "-c", "--port", str(port), command=connections(port))
+    (total,) = [row for row in counted if row["COMM"] == "python3"]
+    assert total["PACKETS"] >= TIMES * 8 and total["BYTES"] > TIMES * (SENT + ANSWERED)
+
+
+@pytest.mark.tool("pktwho")
+def test_pktwho_of_echoes(ebt: Ebt) -> None:
+    rows = tool_rows(ebt, "pktwho", "-P", "icmp", "-T", command=python(ECHOES))
+    asked = [row for row in rows if row["COMM"] == "python3"]
+    answered = [row for row in rows if row["COMM"] == "(kernel)" and row["TYPE"] == 0]
+    assert [(row["TYPE"], row["LEN"]) for row in asked] == [(8, 28)] * TIMES
+    assert len(answered) >= TIMES and all(row["TIME"] for row in rows)
+    assert tool_rows(ebt, "pktwho", "-P", "udp", "--comm", "python3", command=python(ECHOES)) == []
+
+
+def places(rows: list[dict[str, Any]]) -> Counter[str]:
+    """How often each place was passed."""
+    return Counter(row["PLACE"].partition(" ")[0] for row in rows)
+
+
+@pytest.mark.tool("skbtrace")
+@pytest.mark.parametrize(("host", "layer"), [("127.0.0.1", "udp"), ("::1", "udpv6")])
+def test_skbtrace(ebt: Ebt, host: str, layer: str) -> None:
+    port = free_port(host)
+    command = datagrams(port, host)
+    rows = tool_rows(ebt, "skbtrace", "-P", "udp", "--port", str(port), "-T", "--show-netns", command=command)
+    passed = places(rows)
+    for place in ("net_dev_queue", "net_dev_start_xmit", "net_dev_xmit", "netif_receive_skb", "kfree_skb"):
+        assert passed[place] == TIMES, passed
+    functions = {place: number for place, number in passed.items() if place.startswith(("ip", "udp"))}
+    if functions:  # none on a kernel whose functions cannot be probed
+        assert functions[f"{layer}_rcv"] == TIMES, functions
+    netns = os.stat("/proc/self/ns/net").st_ino
+    assert {(row["DADDR"], row["DPORT"], row["PROTO"], row["NETNS"]) for row in rows} == {
+        (host, port, "UDP", netns)
+    }
+    for options in (("-P", "tcp"), ("--port", "1"), ("-a", "192.0.2.1"), ("-n", "1")):
+        rows = tool_rows(ebt, "skbtrace", *options, command=command)
+        assert [row for row in rows if row["DPORT"] == port] == []
+
+
+@pytest.mark.tool("skbtrace")
+def test_skbtrace_of_drops(ebt: Ebt) -> None:
+    port = free_port()
+    rows = tool_rows(ebt, "skbtrace", "--drops", "--port", str(port), command=refused_connections(port))
+    assert len(rows) == TIMES and {row["DPORT"] for row in rows} == {port}
+    dropped = {row["PLACE"] for row in rows}
+    assert dropped <= {"kfree_skb SKB_DROP_REASON_NO_SOCKET at tcp_v4_rcv", "kfree_skb at tcp_v4_rcv"}
+    words = ("skbtrace", "--drops", "-s", "--port", str(port))
+    result = ebt("-q", "-c", refused_connections(port), *words)
+    assert result.stdout.count("ip_protocol_deliver_rcu+") == TIMES
+
+
+@pytest.mark.tool("skbtrace")
+def test_skbtrace_counts(ebt: Ebt) -> None:
+    port = free_port()
+    rows = tool_rows(ebt, "skbtrace", "-c", "-P", "udp", "--port", str(port), command=datagrams(port))
+    counted = {row["PLACE"]: row["COUNT"] for row in rows if "PLACE" in row}
+    assert counted["net_dev_queue"] == counted["netif_receive_skb"] == TIMES
+    assert [row["COUNT"] for row in rows if row.get("DROPPED_AT", "").startswith("__udp4_lib_rcv")] == [TIMES]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -267,6 +387,8 @@ def test_tcptop(ebt: Ebt) -> None:
         (("tcpstates", "-D", "80,"), "tcpstates: -D: '' is no port"),
         (("tcpconnlat", "much"), "tcpconnlat: MIN_MS: 'much' is no time in ms, such as 10 or 1.5s"),
         (("tcprtt", "-a", "1.2.3"), "tcprtt: -a: '1.2.3' is no IP address"),
+        (("pktwho", "-P", "sctp"), "pktwho: -P: 'sctp' is none of any, icmp, tcp, udp"),
+        (("skbtrace", "--all", "--drops"), "skbtrace: --all and --drops cannot be used together"),
         (("tcppktlat", "-l", "0"), "tcppktlat: -l: 0 is too small: at least 1"),
     ],
 )

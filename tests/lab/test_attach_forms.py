@@ -35,6 +35,23 @@ def test_every_form(trace: Trace) -> None:
     ], run.out  # fmt: skip
 
 
+def test_the_texts_of_many_functions(trace: Trace) -> None:
+    """One program for a wildcard's functions, which shows the text of each."""
+    name = fresh()
+    only = f'/comm == "{name}"/'
+    program = f"""
+        kprobe:vfs_* {only} {{ @k[probe] = count(); }}
+        kretprobe:vfs_* {only} {{ @r[func, duration > 0] = count(); }}
+        fentry:vfs_w* {only} {{ @f[probe, func] = count(); }}
+    """
+    run = trace(program, f"name={name}", "read=100:23", "write=10:7")
+    shown = [line for line in run.lines if "vfs_read" in line or "vfs_write" in line]
+    assert sorted(shown) == [
+        "@f[fentry:vmlinux:vfs_write, vfs_write]: 7", "@k[kprobe:vfs_read]: 23", "@k[kprobe:vfs_write]: 7",
+        "@r[vfs_read, true]: 23", "@r[vfs_write, true]: 7",
+    ], run.out  # fmt: skip
+
+
 def test_an_address_without_an_instruction(ebt: Ebt) -> None:
     """The kernel refuses it, and ebt says so at the probe."""
     result = ebt("--unsafe", "-e", "kprobe:0xffffffffff600001 { }")

@@ -23,10 +23,13 @@ from tests.kernel.test_tools_file import (  # noqa: F401 (tests that run here to
     test_filetop,
     test_fsdist,
     test_fsslower,
+    test_least_latency_of_fsslower,
     test_mountsnoop,
     test_opensnoop,
     test_opensnoop_filters,
+    test_opensnoop_of_a_command,
     test_statsnoop,
+    test_synchronous_writes,
     test_syncsnoop,
     test_the_names_of_fsdist,
     test_the_names_of_fsslower,
@@ -107,6 +110,23 @@ def test_vfscount(ebt: Ebt, work: Work) -> None:
     # the compiler has inlined it there
     assert found.get("vfs_rmdir") == (None if os.environ["EBT_LAB_KERNEL"] == "5.10" else 3)
     assert found["vfs_write"] == 16 and all(row["ADDR"] for row in rows)
+
+
+# --- what no other test of file systems has ---
+
+GETATTRS = """
+make("file", b"x" * 1000)
+for _ in range(13): os.stat("file")
+"""
+
+
+@pytest.mark.tool("nfsslower")
+def test_getattr_on_nfs(ebt: Ebt, nfs: Path, tmp_path: Path) -> None:
+    """The names of the files asked about, whatever argument of nfs_getattr() the path is."""
+    work = Work(nfs, tmp_path)
+    rows = tool_rows(ebt, "nfsslower", "--comm", work.name, "0", command=work(GETATTRS))
+    asked = [row["FILENAME"] for row in rows if row["T"] == "G"]
+    assert asked.count("file") >= 13 and all(asked)
 
 
 # --- the directory cache ---

@@ -61,3 +61,25 @@ def test_script_text_never_ends_a_comment() -> None:
     text = compiled('begin { print("*/ int x;\\\\"); /* a\n# 1 */ print("\\n#error"); }')
     assert "\n#error" not in text
     assert all(line.count('"') % 2 == 0 or "//" in line for line in text.split("\n"))
+
+
+def test_many_probes_that_show_their_text_are_one_function() -> None:
+    """What clang must compile does not grow with the functions that a wildcard matches."""
+    text = "kretprobe:{} {{ @[probe, func] = count(); for $i : 0..500 {{ @n[probe] = $i; }} }}"
+    few, many = (
+        compile_script(Source("t", text.format(names)), default_machine()) for names in ("vfs_*", "tcp_*")
+    )
+    assert len(few.plan.programs) == len(many.plan.programs) == 1
+    assert abs(many.c.count("\n") - few.c.count("\n")) <= 1
+    (program,) = many.plan.programs
+    assert len(program.labels) == len(program.attach) > 300
+    label, _, name = program.labels[7].partition("\0")
+    assert (label, name.strip("\0")) == (program.attach[7].label, program.attach[7].name)
+    (held,) = [item for item in many.plan.maps if item.name == "ebt_labels"]
+    assert held.value_size == program.label_size * len(program.labels) and program.label_size % 8 == 0
+
+
+def test_a_few_have_their_texts_in_them() -> None:
+    plan = compile_script(Source("t", "kprobe:vfs_r* { @[probe] = count(); }"), default_machine()).plan
+    assert len(plan.programs) == sum(len(item.attach) for item in plan.programs) > 2
+    assert not any(item.name == "ebt_labels" for item in plan.maps)

@@ -134,7 +134,8 @@ def test_a_part_is_the_last_resort() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kprobe:vfs_*(struct file *file) { }", "a prototype is of one function"),
+        ("kprobe:vfs_*(struct file *f) : int { }", "behind a pattern stand parameters alone, not a result"),
+        ("kprobe:vfs_*(struct sk_buff *skb) { }", "no traceable function matches 'vfs_*'"),
         ("uprobe:libc:malloc(size_t size) { }", "a uprobe probe takes no prototype"),
         ("kprobe:vfs_read(struct file *) { }", "a parameter is written TYPE NAME"),
         ("kprobe:vfs_read(nosuch_t x) { }", "unknown type: 'nosuch_t x'"),
@@ -143,6 +144,23 @@ def test_a_part_is_the_last_resort() -> None:
 )
 def test_wrong_prototypes(machine: RecordedMachine, text: str, said: str) -> None:
     assert said in message(text, machine)[0]
+
+
+def test_a_pattern_with_parameters(kernel: RecordedMachine) -> None:
+    """Functions of which a parameter is of the type, whatever it is called there and wherever it stands."""
+    (item,) = resolved("fentry:ip*(struct sk_buff *packet) { @ = sum(args.packet.len); }", kernel)
+    compiled = compile_script(
+        Source("x.ebt", "fentry:ip*(struct sk_buff *packet) { @ = sum(args.packet.len); }"), kernel, (), {}
+    )
+    attached = {point.name for program in compiled.plan.programs for point in program.attach}
+    assert item.chosen == 0 and {"ip_rcv", "ip_output", "ip6_output"} <= attached
+    for name in attached:
+        function = kernel.function(name)
+        assert function is not None and any(str(p.type) == "struct sk_buff *" for p in function.parameters)
+    others = {name for _, name in kernel.functions("ip*")} - attached
+    for name in others:
+        known = kernel.function(name)
+        assert known is None or all(str(p.type) != "struct sk_buff *" for p in known.parameters[:6]), name
 
 
 def test_prototypes_where_btf_has_none() -> None:

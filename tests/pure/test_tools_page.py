@@ -33,8 +33,8 @@ def test_costs(tmp_path: Path) -> None:
     assert costs.costs_section(tmp_path / "none") == ""
     row = {"attach": 0.2, "ns": 123.4, "instructions": 56, "runs": 7}
     peers = [{"kind": "P", **row}, {"kind": "L", "problem": "no"}]
-    kept = {"a machine": {"opensnoop": {**row, "peers": peers}}}
+    kept = {"a machine": {"opensnoop": {**row, "again": 0.1, "peers": peers}}}
     (tmp_path / "costs").write_text(json.dumps(kept))
     text = costs.costs_section(tmp_path / "costs")
-    assert "| `opensnoop` | 0.20 s | 123 | 56 | P | 0.20 s | 123 | 56 |" in text
-    assert "|  |  |  |  | L: no |  |  |  |" in text and "on a machine:" in text
+    assert "| `opensnoop` | 0.20 s | 0.10 s | 123 | 56 | P | 0.20 s | 123 | 56 |" in text
+    assert "|  |  |  |  |  | L: no |  |  |  |" in text and "on a machine:" in text

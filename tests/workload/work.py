@@ -6,10 +6,12 @@ Calls made while Python starts come before `name`, so a script that filters by c
 """
 
 import ctypes
+import fcntl
 import mmap
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -19,6 +21,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_NAME = 15
 ZERO = os.open("/dev/zero", os.O_RDWR)
 SCHED_RESET_ON_FORK = 0x40000000
+# include/uapi/linux/userfaultfd.h
+SYS_USERFAULTFD, UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 323, 0xC018AA3F, 0xC020AA00, 0xC020AA04
 
 
 def name(text: str) -> None:
@@ -162,6 +166,32 @@ def sleeps(text: str) -> None:
         time.sleep(0.001)
 
 
+def hold(text: str) -> None:
+    """SECONDS:N: so many times a pipe's mutex is held so long by one thread, while another waits for it.
+
+    The holder writes what is not there yet, so it waits inside of the pipe for whoever serves its page fault.
+    """
+    seconds, _, times = text.partition(":")
+    pages = LIBC.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+    fcntl.ioctl(pages, UFFDIO_API, bytearray(struct.pack("QQQ", 0xAA, 0, 0)))
+    memory = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    place = struct.pack("QQ", address, mmap.PAGESIZE)
+    fcntl.ioctl(pages, UFFDIO_REGISTER, bytearray(place + struct.pack("QQ", 1, 0)))
+    reader, writer = os.pipe()
+    for _ in range(int(times)):
+        holder = threading.Thread(target=LIBC.write, args=(writer, ctypes.c_void_p(address), 1))
+        waiter = threading.Thread(target=os.write, args=(writer, b"x"))
+        holder.start()
+        os.read(pages, 32)  # it has the mutex, and asks for the page
+        waiter.start()
+        time.sleep(float(seconds))
+        fcntl.ioctl(pages, UFFDIO_ZEROPAGE, bytearray(place + struct.pack("QQ", 0, 0)))
+        holder.join()
+        waiter.join()
+        memory.madvise(mmap.MADV_DONTNEED)
+
+
 def run(text: str) -> None:
     """PROGRAM,ARGUMENT,…: a program in a child process."""
     words = text.split(",")
@@ -194,7 +224,7 @@ STEPS: dict[str, Callable[[str], None]] = {
     function.__name__.rstrip("_"): function
     for function in (
         name, open_, read, badread, write, toupper, kill, uid, gid, cd, cpu, eachcpu, thread, child,
-        resetonfork, touch, connect, spin, sleep, sleeps, run, say, wait, ignore, leave,
+        resetonfork, touch, connect, spin, sleep, sleeps, hold, run, say, wait, ignore, leave,
     )
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ struct ebt_frames {
 };
 
 struct on_profile_hz_99_scratch {
-    struct ebt_frames frames __attribute__((aligned(8)));
+    u64 frames[127] __attribute__((aligned(8)));
 };
 
 struct ebt_scratch_area {
@@ -33,28 +33,31 @@ BPF_TABLE("hash", u64, struct ebt_frames, ebt_stacks, 8192);  // stacks by their
 BPF_TABLE("percpu_array", u32, u64, ebt_lost, 2);  // what was lost, and where
 BPF_TABLE("percpu_array", u32, struct ebt_scratch_area, ebt_scratch, 1);  // memory that is too much for the stack, one entry a program
 
-// Take a stack, keep its frames in ebt_stacks under their hash, and give the hash in its place.
-static __always_inline void ebt_take_stack(void *ctx, struct ebt_stack *out, struct ebt_frames *frames, u32 bytes, u64 flags)
+// Keep the frames of a stack in ebt_stacks under their hash, and give the hash in their place.
+static __always_inline void ebt_keep_stack(struct ebt_stack *out, u64 *frames, u32 count)
 {
-    out->id = 0;
-    out->frames = 0;
-    out->pid = 0;
-    long got = bpf_get_stack(ctx, frames, bytes, flags);
-    if (got <= 0)
-        return;
-    u32 count = (u32)got / 8;
     u64 hash = count;
 #pragma clang loop unroll(disable)
     for (u32 i = 0; i < 127; i++) {
         if (i >= count)
             break;
-        hash = (hash ^ frames->address[i]) * 0x9e3779b97f4a7c15ULL;
+        hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15ULL;
         hash ^= hash >> 29;
     }
     if (!ebt_stacks.lookup(&hash))
-        ebt_stacks.update(&hash, frames);
+        ebt_stacks.update(&hash, (struct ebt_frames *)frames);
     out->id = hash;
     out->frames = count;
+}
+
+static __always_inline void ebt_take_stack(void *ctx, struct ebt_stack *out, u64 *frames, u32 bytes, u64 flags)
+{
+    out->id = 0;
+    out->frames = 0;
+    out->pid = 0;
+    long got = bpf_get_stack(ctx, frames, bytes, flags);
+    if (got > 0)
+        ebt_keep_stack(out, frames, (u32)got / 8);
 }
 
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
@@ -75,8 +78,8 @@ int on_profile_hz_99(void *ctx)
 #line 1 "stacks.ebt"
     // @[kstack, ustack(3), comm] = count()
     struct at__key key = {};
-    ebt_take_stack(ctx, &key.key0, &scratch->frames, 1016, 0);
-    ebt_take_stack(ctx, &key.key1, &scratch->frames, 24, 256);
+    ebt_take_stack(ctx, &key.key0, scratch->frames, 1016, 0);
+    ebt_take_stack(ctx, &key.key1, scratch->frames, 24, 256);
     key.key1.pid = bpf_get_current_pid_tgid() >> 32;
     bpf_get_current_comm(&key.key2, 16);
     u64 *entry = at_.lookup(&key);
