@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -23,23 +25,22 @@ if TYPE_CHECKING:
     from runtime.bpf import Compiler
     from runtime.load import Loaded
 
+_Found = tuple[Ready, "Loaded", Callable[[], object] | None]  # and what to do once all is attached
 NEEDS_ROOT = "tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' works without"
 
 
 def run_asked(asked: Asked, sources: list[Source]) -> int:
     """Run the script until it ends. Raises what ebt.failures describes, and About."""
-    found = _load_kept(asked, sources)
-    if found is None:
-        found = _load_built(asked, sources)
+    found = _load_kept(asked, sources) or _load_built(asked, sources)
     if found is None:
         return 0
-    ready, loaded = found
+    ready, loaded, begun = found
     with loaded:
-        code: int = _tracing().run(loaded, ready)
+        code: int = _tracing().run(loaded, ready, begun)
         return code
 
 
-def _load_kept(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | None:
+def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
     """Load what was compiled before; None where it must be compiled (again)."""
     if os.geteuid() != 0 or asked.front.verbose or asked.front.stage:
         return None
@@ -60,10 +61,10 @@ def _load_kept(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | No
     if ready.options.warnings:
         for text in ready.warnings:
             tell(text)
-    return ready, loaded
+    return ready, loaded, None
 
 
-def _load_built(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | None:
+def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
     """Compile and load. The compiler's process starts first: it opens clang while we import the front end."""
     with interrupts.fatal():
         compiler_class: type[Compiler] = import_module("runtime.bpf").Compiler
@@ -73,9 +74,8 @@ def _load_built(asked: Asked, sources: list[Source]) -> tuple[Ready, Loaded] | N
     if built is None:
         return None
     loaded: Loaded = _tracing().load(built.ready.plan, built.ready.object, built.machine, built.compiled.c)
-    if built.lasting:
-        kept.keep(asked, built.ready)
-    return built.ready, loaded
+    # kept when all is attached: nobody waits for it then
+    return built.ready, loaded, partial(kept.keep, asked, built.ready) if built.lasting else None
 
 
 def _tracing() -> ModuleType:

@@ -6,6 +6,7 @@ Imported while clang compiles, or once a kept program was found: nothing before 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["LoadError", "Loaded", "load", "run"]
 
 
-def run(loaded: Loaded, ready: Ready) -> int:
-    """Run to the end; the exit code."""
+def run(loaded: Loaded, ready: Ready, begun: Callable[[], object] | None = None) -> int:
+    """Run to the end; the exit code. `begun` is called once everything is attached."""
     options = ready.options
     out_fd = _open_output(options)
     buffering = options.buffering
@@ -48,7 +49,7 @@ def run(loaded: Loaded, ready: Ready) -> int:
         code = run_session(
             loaded, ready.plan, writer, child=child, pid=options.pid or None,
             reader_fd=out_fd if out_fd == 1 else None, kernel_symbol=kernel_symbol, user_symbol=user_symbol,
-            pictures=pictures, folded_text=options.folded_text,
+            pictures=pictures, folded_text=options.folded_text, begun=begun,
         )  # fmt: skip
     finally:
         if child is not None:
