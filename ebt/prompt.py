@@ -175,7 +175,7 @@ class ThisMachine:
 
 
 def in_short(point: str, found: Sequence[Resolution]) -> str:
-    """`fexit:vfs_read → kretprobe vfs_read`: what the first attach point came to."""
+    """`fexit:vfs_read → kretprobe`: what the first attach point came to; another place is named too."""
     taken = [
         candidate
         for item in found[:1]
@@ -183,7 +183,10 @@ def in_short(point: str, found: Sequence[Resolution]) -> str:
         for candidate in item.choices[item.chosen].candidates
         if not candidate.reason
     ]
-    places = [f"{item.mechanism} {item.place}".strip() for item in taken]
+    places = [
+        item.mechanism if point.endswith(f":{item.place}") else f"{item.mechanism} {item.place}".strip()
+        for item in taken
+    ]
     points = sum(item.choices[item.chosen].points for item in found[:1] if item.chosen is not None)
     many = f", {points:,} points" if points > 1 else ""
     return f"{point} → {' + '.join(places) or 'attached'}{many}"
@@ -232,7 +235,7 @@ def run_prompt(options: Options) -> int:
 def _in_pipe(host: ThisMachine) -> int:
     display = Display(write)
     jobs = Jobs(display.show)
-    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit))
+    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit, flush=display.flush))
     display.start(lambda: len(jobs.all) > 1)
     try:
         return Plain(shell, display, sys.stdin, prompt=sys.stdin.isatty()).run()

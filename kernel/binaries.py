@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +64,9 @@ def _cwd_of(pid: int) -> str:
 
 def _program(name: str, pid: int, root: str) -> str | None:
     if not root:
-        found = shutil.which(name)
+        from shutil import which  # it brings three kinds of compression along
+
+        found = which(name)
         return os.path.abspath(found) if found else None
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = f"{root}{folder}/{name}"

@@ -6,9 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lark import Token, Tree
-from lark.tree import Meta
-
 from lang import ast
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.literals import parse_integer, parse_string
@@ -16,6 +13,7 @@ from lang.records import replace
 from lang.source import Source, Span
 from lang.syntax_errors import NOT_YET, RESERVED
 from lang.transform import RootItems
+from lang.trees import Meta, Token, Tree
 
 
 class Builder(RootItems):
@@ -24,13 +22,13 @@ class Builder(RootItems):
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def build(self, tree: Tree[Token]) -> Any:
+    def build(self, tree: Tree) -> Any:
         """The node of the whole tree, bottom up and without recursion."""
         built: dict[int, Any] = {}
         result: Any = None
-        for subtree in tree.iter_subtrees():
+        for subtree in tree.bottom_up():
             items = [built[id(item)] if isinstance(item, Tree) else item for item in subtree.children]
-            result = getattr(self, str(subtree.data))(subtree.meta, items)
+            result = getattr(self, subtree.data)(subtree.meta, items)
             built[id(subtree)] = result
         return result
 

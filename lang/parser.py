@@ -1,27 +1,20 @@
-"""Source → ast.Script, by Lark from grammar.lark; Lark's own trees and tokens stay in here."""
+"""Source → ast.Script, by the tables of grammar.lark; of a text that is no script, what is wrong with it."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-import sys
 from collections.abc import Callable
-from functools import lru_cache
-from importlib import resources
-from typing import Any
+from importlib import import_module
 
-from lark import Lark
-from lark import __version__ as lark_version
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
-
-from lang import ast, cachefile
+from lang import ast
 from lang.builder import Builder
-from lang.diagnostics import Diagnostic, Diagnostics, ScriptError
+from lang.diagnostics import CompilerBug, Diagnostic, Diagnostics, ScriptError
 from lang.macros import expand_macros, merge
 from lang.preprocess import Define, preprocess
+from lang.reading import read
 from lang.source import Source, Span
 from lang.syntax_errors import explain
+from lang.tables import END, lark
 
 MAX_CHARACTERS = 48 << 10
 MAX_DEPTH = 200
@@ -29,38 +22,6 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 Load = Callable[[ast.Import], tuple[Source, ...]]
-
-
-@lru_cache(maxsize=1)
-def _parser() -> Lark:
-    """The parser; its tables (0.2 s to make) are kept in the cache."""
-    text = resources.files("lang").joinpath("grammar.lark").read_text("utf-8")
-    key = f"{lark_version} {sys.version} {hashlib.sha256(text.encode()).hexdigest()}"
-    stored = cachefile.load("parser", key)
-    if stored is not None:
-        return _shortened(Lark.load(io.BytesIO(stored)))
-    parser = Lark(
-        text, parser="lalr", start=["script", "value"], propagate_positions=True, maybe_placeholders=False
-    )
-    tables = io.BytesIO()
-    parser.save(tables)
-    cachefile.store("parser", key, tables.getvalue())
-    return _shortened(parser)
-
-
-def _shortened(parser: Lark) -> Lark:
-    """Leave out the trees between the levels of precedence, which Lark would dissolve in the next one."""
-    callbacks = parser.parser.parser.parser.callbacks
-    for rule in callbacks:
-        inner = rule.expansion[0] if len(rule.expansion) == 1 else None
-        if inner is not None and not inner.is_term and inner.name.startswith("_"):
-            if rule.origin.name.startswith("_") and rule.alias is None:
-                callbacks[rule] = _first
-    return parser
-
-
-def _first(children: list[Any]) -> Any:
-    return children[0]
 
 
 def parse(source: Source, load: Load | None = None, before: Source | None = None) -> ast.Script:
@@ -99,10 +60,9 @@ def parse_file(source: Source) -> tuple[ast.Script, dict[str, Define]]:
     found = Diagnostics()
     prepared = preprocess(source, found)
     found.raise_errors()
-    try:
-        tree = _parser().parse(prepared.text, start="script")
-    except UnexpectedInput as wrong:
-        raise ScriptError([_syntax_error(source, wrong)]) from None
+    tree = read(prepared.text, "script")
+    if tree is None:
+        raise ScriptError([_syntax_error(source, prepared.text)])
     script: ast.Script = Builder(source).build(tree)
     _refuse_deep(script)
     return script, prepared.defines
@@ -115,10 +75,10 @@ def _define_value(define: Define) -> ast.Expression | None:
         return None
     # Blanks in front keep the positions of the script.
     source = define.span.source
+    tree = read(" " * at + define.text, "value")
     try:
-        tree = _parser().parse(" " * at + define.text, start="value")
-        node: ast.Expression = Builder(source).build(tree)
-    except (UnexpectedInput, ScriptError):
+        node: ast.Expression | None = Builder(source).build(tree) if tree is not None else None
+    except ScriptError:
         return None
     return node
 
@@ -147,13 +107,17 @@ def _refuse_deep(script: ast.Script) -> None:
         waiting.extend((child, depth + 1) for child in ast.children(node))
 
 
-def _syntax_error(source: Source, wrong: UnexpectedInput) -> Diagnostic:
+def _syntax_error(source: Source, text: str) -> Diagnostic:
+    """What Lark says of a text that is no script, in the user's terms."""
+    errors = import_module("lark.exceptions")  # hardly ever needed
     end = len(source.text.rstrip())
-    if isinstance(wrong, UnexpectedToken):
-        expected = set(wrong.accepts or wrong.expected)
-        at = end if wrong.token.type == "$END" else wrong.token.start_pos or 0
-        return explain(source, at, expected)
-    if isinstance(wrong, UnexpectedEOF):
+    try:
+        lark().parse(text, start="script")
+    except errors.UnexpectedToken as wrong:
+        at = end if wrong.token.type == END else wrong.token.start_pos or 0
+        return explain(source, at, set(wrong.accepts or wrong.expected))
+    except errors.UnexpectedEOF as wrong:
         return explain(source, end, set(wrong.expected))
-    allowed = set(wrong.allowed or ()) if isinstance(wrong, UnexpectedCharacters) else set()
-    return explain(source, wrong.pos_in_stream or 0, allowed)  # type: ignore[redundant-expr]
+    except errors.UnexpectedCharacters as wrong:
+        return explain(source, wrong.pos_in_stream or 0, set(wrong.allowed or ()))
+    raise CompilerBug("a text that Lark reads was not read")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from lark import Token
-from lark.tree import Meta
-
 from lang import ast
 from lang.source import Span
+from lang.trees import Meta, Token
 
 _QUALIFIERS = {"const", "volatile", "restrict", "__user", "__rcu"}
 _Bounds = tuple[int, int | None]

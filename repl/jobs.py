@@ -161,6 +161,7 @@ class Job:
         self.probes = count
         if self.state == "starting":
             self.state = "running"
+        self._show(self, [])
         self.control.attached.set()
 
     def _take(self, lines: list[str]) -> None:

@@ -73,7 +73,7 @@ def test_where_the_clock_ticks(trace: Trace) -> None:
     name = fresh()
     last = max(os.sched_getaffinity(0))
     program = f'profile:hz:99 /comm == "{name}"/ {{ @ = lhist(cpu, 0, 8, 1); @n = count(); }}'
-    run = trace(program, f"name={name}", f"cpu={last}", "spin=0.5")
+    run = trace(program, f"cpu={last}", f"name={name}", "spin=0.5")
     rows = lines(run.out)
     assert rows[0] == "@:" and rows[1].startswith(f"[{last}] ") and rows[1].endswith(f" |{BAR}|")
     ticks = int(rows[2].removeprefix("@n: "))

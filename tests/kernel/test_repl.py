@@ -123,6 +123,22 @@ def test_watch_until_ctrl_c(prompt: Prompt) -> None:
     prompt.wait("after")
 
 
+def test_what_is_typed_ahead_waits_for_the_prompt(prompt: Prompt) -> None:
+    prompt.enter('begin { printf("one %d\\n", 23); exit(); }')
+    time.sleep(0.05 * PATIENCE)  # it is being compiled
+    prompt.type('begin { printf("two %d\\n", 42); exit(); }\r')
+    prompt.wait("one 23")
+    prompt.wait("two 42")
+    prompt.enter("!echo sle''eps; sleep 60")
+    prompt.wait("sleeps")
+    prompt.child.sendcontrol("c")
+    prompt.wait("interrupted|exit status")
+    prompt.enter('begin { printf("three %d\\n", 5); exit(); }')
+    prompt.type("\x04")
+    prompt.wait("three 5")
+    assert prompt.leave() == 0
+
+
 def test_definitions_and_variables_stay(prompt: Prompt) -> None:
     prompt.enter("set factor 23")
     prompt.enter("macro times(x) { x * opt.factor }")
@@ -284,5 +300,6 @@ def test_a_program_is_attached_soon_and_costs_little_memory(prompt: Prompt) -> N
         took.append(time.monotonic() - started)
         (anonymous,) = re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
         memory.append(int(anonymous))
-    assert min(took) < 0.35 * PATIENCE
+    if os.getloadavg()[0] <= (os.cpu_count() or 1):  # a busy machine says nothing about time
+        assert min(took) < 0.35 * PATIENCE
     assert (memory[-1] - memory[0]) / 3 < 10_000  # KiB for each further job

@@ -63,7 +63,7 @@ def test_the_clock_and_the_scheduler(trace: Trace) -> None:
         software:page-faults:1 /comm == "{name}"/ {{ @faults = count(); }}
         rawtracepoint:sched_switch /comm == "{name}"/ {{ @raw = count(); }}
     """
-    out = trace(program, f"name={name}", f"cpu={last}", "sleeps=23", "spin=1", "touch=230").out
+    out = trace(program, f"cpu={last}", f"name={name}", "sleeps=23", "spin=1", "touch=230").out
     numbers = {key: int(value) for key, value in re.findall(r"^@(\w+): (\d+)$", out, re.MULTILINE)}
     stacks = re.findall(r"^@\[\n((?: {8}\S+\+\d+\n)+)\]: (\d+)$", out, re.MULTILINE)
     assert sum(int(times) for _, times in stacks) == numbers["n"] >= 23, out

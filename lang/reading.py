@@ -1,0 +1,87 @@
+"""Text and tables → the Tree that Lark would make of it, or None where it is no sentence of the grammar."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from lang.tables import END, Tables, tables
+from lang.trees import Meta, Token, Tree
+
+
+@lru_cache(maxsize=512)
+def _match(pattern: str) -> Any:
+    return re.compile(pattern).match
+
+
+def read(text: str, start: str) -> Tree | None:
+    """Parse from the rule `start`. LALR(1), each token by the scanner of the state that it is read in."""
+    found = tables()
+    state, last = found.starts[start]
+    states: list[int] = [state]
+    values: list[Any] = []
+    at = 0
+    while True:
+        token = _next(found, states[-1], text, at)
+        if token is None:
+            return None
+        at = token.end_pos
+        while True:
+            action = found.actions[states[-1]].get(token.type)
+            if action is None:
+                return None
+            if action >= 0:
+                states.append(action)
+                values.append(token)
+                break
+            _reduce(found, -1 - action, states, values)
+            if states[-1] == last and token.type == END:
+                tree: Tree = values[-1]
+                return tree
+
+
+def _next(found: Tables, state: int, text: str, at: int) -> Token | None:
+    """The next token that the state's scanner finds; None where there is none."""
+    pattern, words = found.scanners[found.scanner_of[state]]
+    match, ignored, size = _match(pattern), found.ignored, len(text)
+    while at < size:
+        hit = match(text, at)
+        if hit is None:
+            return None
+        kind, end = hit.lastgroup, hit.end()
+        if kind not in ignored:
+            token = Token(hit[0])
+            token.type = words[kind].get(token, kind) if kind in words else kind
+            token.start_pos, token.end_pos = at, end
+            return token
+        at = end
+    token = Token("")
+    token.type, token.start_pos, token.end_pos = END, at, at
+    return token
+
+
+def _reduce(found: Tables, number: int, states: list[int], values: list[Any]) -> None:
+    """Replace a rule's parts, on top of the stacks, by its tree."""
+    origin, name, size, kept = found.rules[number]
+    if not name:
+        states[-1] = found.actions[states[-2]][origin]
+        return
+    parts = values[len(values) - size :]
+    if size:
+        del values[-size:], states[-size:]
+    children: list[Any] = []
+    for index, inline in kept:
+        if inline:
+            children += parts[index].children
+        else:
+            children.append(parts[index])
+    values.append(Tree(name, children, _place(parts)))
+    states.append(found.actions[states[-1]][origin])
+
+
+def _place(parts: list[Any]) -> Meta:
+    """From the first to the last part that is somewhere."""
+    places = [part if isinstance(part, Token) else part.meta for part in parts]
+    there = [place for place in places if isinstance(place, Token) or not place.empty]
+    return Meta(there[0].start_pos, there[-1].end_pos, False) if there else Meta()
