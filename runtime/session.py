@@ -76,6 +76,7 @@ def run(
     control: Control | None = None,
     pictures: Sequence[Picture] = (),
     folded_text: bool = True,
+    begun: Callable[[], object] | None = None,
 ) -> int:
     """Run the plan to its end; the exit code.
 
@@ -83,12 +84,14 @@ def run(
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
     programs are detached on every way out, also by an exception. `control` is for other threads. `pictures`
     are drawn at the end; without `folded_text` the script's folded() prints nothing, as the picture shows it.
+    `begun` is called once everything is attached.
     """
     cpus = cpus or possible_cpus()
     if access is None:
         access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     session.pictures, session.actions.folded_text = pictures, folded_text
+    session.begun = begun
     try:
         with Stops() as stops:
             try:
@@ -138,6 +141,7 @@ class Session:
         self._attached = False
         self.pictures: Sequence[Picture] = ()
         self._drawing: list[Picture] = []
+        self.begun: Callable[[], object] | None = None
 
     def run(
         self,
@@ -221,6 +225,8 @@ class Session:
         self._writer.attached(attach_script(self._loaded, self._plan, self._writer, child))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
+        if self.begun is not None:
+            self.begun()
 
     # --- events ---
 

@@ -81,7 +81,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "biosnoop": (_on_ext4("-Q", "sync; dd if=/dev/zero of=disk/direct bs=64k count=7 oflag=direct"),),
     "biostacks": (_on_ext4("", "sync; dd if=/dev/zero of=disk/direct bs=64k count=7 oflag=direct"),),
     "biotop": (_on_ext4("-C 1 3", f"sleep 1.3; {_DIRECT}", ends=True),),
-    "mdflush": (Load((), 'python3 -c "\nimport sys; sys.path.insert(0, \\"$SAMPLES_ROOT\\")\nfrom tests.lab.support import mirror\nimport os\nwith mirror() as device:\n    fd = os.open(device, os.O_RDWR)\n    for n in range(3): os.fdatasync(fd)\n    os.close(fd)"', prepare="modprobe md_mod", about="three calls of fdatasync(2) on a RAID 1"),),
+    "mdflush": (Load((), '"$SAMPLES_ROOT"/.venv/bin/python -c "\nimport sys; sys.path.insert(0, \\"$SAMPLES_ROOT\\")\nfrom tests.lab.support import mirror\nimport os\nwith mirror() as device:\n    fd = os.open(device, os.O_RDWR)\n    for n in range(3): os.fdatasync(fd)\n    os.close(fd)"', prepare="modprobe md_mod", about="three calls of fdatasync(2) on a RAID 1"),),
     # ---- memory
     "memleak": (
         Load(("-o", "0", "-T", "3", "-c", "bash -c \"read -t 3\"", "1", "2"), ends=True, about=" "),
