@@ -110,7 +110,8 @@ class ThisMachine:
         with Compiler() as compiler:
             again = partial(self._compile_request, request, options)
             compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
-        return Prepared(" ".join(words), compiled, code, self._live, options.pid, options.command)
+        pid = options.pid or _traced_process(request)
+        return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
 
     def _compile_request(
         self, request: Request, options: Options, environment: Mapping[str, str]
@@ -204,6 +205,12 @@ def _refuse(options: Options) -> None:
         if given:
             raise UsageError(f"{flag} is not for a job of the prompt: use ebt in a shell")
     require_process(options.pid)
+
+
+def _traced_process(request: Request) -> int:
+    """The process that a script's own option names: a job has no work left once it is gone. 0 for all."""
+    options = request.script.options if request.script else ()
+    return next((int(request.options.get(item.name, 0)) for item in options if item.kind == "pid"), 0)
 
 
 def _tool_script(name: str) -> Script | None:

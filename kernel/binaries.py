@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kernel.elf import is_elf64
 from kernel.match import matcher
+from kernel.mounts import mount_namespaces
 
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 # where the C library's loader looks without a cache, as musl's does
@@ -47,14 +48,11 @@ def _root_of(pid: int) -> str:
     if not pid:
         return ""
     try:
-        same = os.stat(f"/proc/{pid}/root") == os.stat("/") and _namespace(pid) == _namespace("self")
+        known = os.readlink(f"/proc/{pid}/ns/mnt") in mount_namespaces()
+        same = known and os.stat(f"/proc/{pid}/root") == os.stat("/")
     except OSError:
         return ""
     return "" if same else f"/proc/{pid}/root"
-
-
-def _namespace(pid: int | str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/mnt")
 
 
 def _cwd_of(pid: int) -> str:
