@@ -14,7 +14,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,14 +58,19 @@ def side_by_side(
     ebt: Ebt, work: Work, code: str, theirs: str, told: str, mine: str, after: float = 0.7,
     find: Callable[[str], list[str]] = original,
 ) -> Iterator[Both]:
-    """Run the load under both; `$PID` in their words is the load's process, `told` what the original says."""
+    """Run the load under both; `$PID` in their words is the load's process, `told` what the original says.
+
+    The load has started before they attach, and ours is there before the original: neither's start is seen.
+    """
     both = Both()
-    with running(shlex.split(work(f"sys.stdin.readline()\n{code}"))) as load:
+    with running(shlex.split(work(f"print('ready', flush=True); sys.stdin.readline()\n{code}"))) as load:
+        load.wait_for("ready")
         words = theirs.replace("$PID", str(load.pid)).split()
         ours = [*ebt.command, *mine.replace("$PID", str(load.pid)).split()]
-        with running([*find(words[0]), *words[1:]]) as peer, running(ours) as tool:
-            settle(peer, told)
+        with running(ours) as tool, ExitStack() as stack:
             tool.wait_for("attached_probes" if "-f json" in mine else r"^Attached \d+ probe")
+            peer = stack.enter_context(running([*find(words[0]), *words[1:]]))
+            settle(peer, told)
             load.tell()
             assert load.end().rc == 0, load.err
             time.sleep(after * PATIENCE)
@@ -153,7 +158,7 @@ def sums(rows: list[tuple[str, ...]]) -> dict[str, tuple[int, ...]]:
 @pytest.mark.tool("filetop")
 def test_filetop(ebt: Ebt, work: Work) -> None:
     mine = "-f json filetop -C -p $PID 1"
-    with side_by_side(ebt, work, TRANSFERS, "filetop -C -p $PID 1", "Tracing", mine, after=2.5) as both:
+    with side_by_side(ebt, work, TRANSFERS, "filetop -C -p $PID 1", "loadavg", mine, after=2.5) as both:
         row = r"^\d+ +\S+ +(\d+) +(\d+) +(\d+) +(\d+) +R +(\S+) *$"
         theirs = sums(re.findall(row, both.theirs, re.MULTILINE))
         names = ("READS", "WRITES", "R_Kb", "W_Kb", "FILE")
