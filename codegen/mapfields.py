@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import (
@@ -20,7 +22,9 @@ from codegen.mapaccess import (
 from codegen.names import identifier
 from codegen.pieces import bare
 from lang import ast
-from lang.convert import castable
+from lang.convert import aggregates, castable
+from lang.functions_rows import FORMATTERS
+from lang.records import fields
 from lang.types import Aggregate, Array, Last, Pointer, Record, Str, Type, offsets, size_of
 
 
@@ -135,6 +139,110 @@ def _aggregate(f: Function, node: ast.FieldAssign, kind: Aggregate) -> None:
         for line in _merge(f"{fresh}.{field}", kind, value):
             f.code.line(line)
         update(f, node, at, f"&{fresh}")
+
+
+# ---- Several fields of one entry: one key, one lookup
+
+
+def together(f: Function, statements: Sequence[ast.Statement]) -> Iterator[list[ast.Statement]]:
+    """Each statement by itself, but for those in a row that set fields of the same entry."""
+    items: list[ast.Statement] = []
+    for node in statements:
+        if items and not _same_entry(f, items[0], node):
+            yield items
+            items = []
+        items.append(node)
+    if items:
+        yield items
+
+
+def _same_entry(f: Function, first: ast.Statement, second: ast.Statement) -> bool:
+    """Whether both set fields of one keyed record, and neither can change what the other finds."""
+    if not isinstance(first, ast.FieldAssign) or not isinstance(second, ast.FieldAssign):
+        return False
+    if not isinstance(first.target, ast.MapEntry) or not isinstance(second.target, ast.MapEntry):
+        return False
+    name = first.target.map.name
+    if not aggregates(f.program.user_map(name)[1].value) or not _alike(f, first.target, second.target):
+        return False
+    inside = [item for node in (*first.target.keys, first.value, second.value) for item in ast.walk(node)]
+    return all(
+        not isinstance(item, ast.StepBefore | ast.StepAfter | ast.Block | ast.Map | ast.MapEntry)
+        and (not isinstance(item, ast.Call) or item is first.value or item is second.value
+             or item.name in FORMATTERS)
+        for item in inside
+    )  # fmt: skip
+
+
+def _alike(f: Function, one: object, other: object) -> bool:
+    """Whether two parts of the tree say the same, of the same variables, wherever they stand."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, ast.Variable) and isinstance(other, ast.Variable):
+        return f.body.variables[one] is f.body.variables[other]
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(_alike(f, *pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, ast.Node):
+        names = [item.name for item in fields(one) if not item.name.endswith(("span", "spans"))]
+        return all(_alike(f, getattr(one, name), getattr(other, name)) for name in names)
+    return one == other
+
+
+def assign_fields(f: Function, nodes: Sequence[ast.FieldAssign]) -> None:
+    """Set fields of the same entry, which is made first, all zero, where it is not there."""
+    name, keys = of_target(nodes[0].target)
+    info = f.program.user_map(name)[1]
+    record = info.value
+    assert isinstance(record, Record)
+    kinds = [record.elements[record.names.index(node.field)] for node in nodes]
+    texts = [_ready(f, node, kind) for node, kind in zip(nodes, kinds, strict=True)]
+    at = entry(f, name, keys)
+    shared = f.program.is_shared(info)
+    found = shared_entry(f, at) if shared else lookup(f, at)
+    if not shared:
+        with f.code.block(f"if (!{found})"):
+            fresh = f.struct_memory("new", f.program.tables[at.map.name].value, at.map.value_size)
+            update(f, nodes[0], at, f"&{fresh}")
+            f.code.line(f"{found} = {at.map.name}.lookup({at.key});")
+    with f.code.block(f"if ({found})"):
+        if any(isinstance(kind, Last) for kind in kinds):
+            now = f.temporary("now", "u64", "bpf_ktime_get_ns()")
+        for node, kind, text in zip(nodes, kinds, texts, strict=True):
+            place = f"{found}->{identifier(node.field)}"
+            _set_field(f, node, kind, place, text, shared)
+            if isinstance(kind, Last):
+                f.code.line(f"{place}.written = {now};")
+    if shared:
+        with f.code.otherwise():
+            f.code.line(f.count_failure(nodes[0], MAP_FULL))
+
+
+def _ready(f: Function, node: ast.FieldAssign, kind: Type) -> str:
+    """What goes into the field, in C; nothing for what is stored in place."""
+    if isinstance(kind, Aggregate):
+        assert isinstance(node.value, ast.Call)
+        return operand(f, node.value, kind)
+    plain = castable(kind)
+    if is_memory(plain):
+        return ""
+    text = bare(f.evaluate(node.value).text)
+    return f"({f.program.types.name(plain)}){text}" if isinstance(plain, Pointer) else text
+
+
+def _set_field(f: Function, node: ast.FieldAssign, kind: Type, place: str, text: str, shared: bool) -> None:
+    if isinstance(kind, Aggregate):
+        if shared:
+            add_shared(f, place, kind, text)
+            return
+        for line in _merge(place, kind, text):
+            f.code.line(line)
+        return
+    plain, value = castable(kind), f"{place}.value" if isinstance(kind, Last) else place
+    if is_memory(plain):
+        f.zero(value, size_of(plain))
+        f.store(value, plain, node.value)
+    else:
+        f.code.line(f"{value} = {text};")
 
 
 def _merge(place: str, kind: Aggregate, value: str) -> list[str]:

@@ -58,12 +58,12 @@ class Program:
     maps: dict[str, Map] = field(default_factory=dict)
     tables: dict[str, CMap] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: dict[Failure, int] = field(default_factory=dict)  # with their numbers
     helpers: list[str] = field(default_factory=list)
     defines: dict[str, int] = field(default_factory=dict)  # numbers that the helpers need
     scratch_bytes: list[int] = field(default_factory=list)
     function_names: Names = field(default_factory=Names)
-    named: list[str] = field(default_factory=list)  # maps and callbacks that the C refers to by number
+    named: dict[str, int] = field(default_factory=dict)  # maps and callbacks that the C refers to by number
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
     labels: dict[str, Labels] = field(default_factory=dict)  # by the program's name
 
@@ -83,10 +83,8 @@ class Program:
 
     def refer(self, name: str) -> str:
         """C for the address of a map or a callback, which BCC has no way to write."""
-        if name not in self.named:
-            self.named.append(name)
         self.helper("refer")
-        return f"ebt_refer({self.named.index(name)} /* {name} */)"
+        return f"ebt_refer({self.named.setdefault(name, len(self.named))} /* {name} */)"
 
     def add_callback(self, function: Any) -> None:
         """One more C function: a loop's body."""
@@ -238,11 +236,8 @@ class Program:
 
     def failure(self, span: Span, text: str) -> int:
         """The number of the counter for one kind of trouble at one place; 0 is lost events."""
-        item = Failure(place_of(span), text)
-        if item not in self.failures:
-            self.failures.append(item)
         self.helper("lost")
-        return self.failures.index(item) + 1
+        return self.failures.setdefault(Failure(place_of(span), text), len(self.failures) + 1)
 
     def declare_counters(self) -> None:
         """The map of counters, once their number is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from codegen import flow
@@ -10,7 +10,7 @@ from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
-from codegen.mapfields import assign_field
+from codegen.mapfields import assign_field, assign_fields, together
 from codegen.names import comment
 from codegen.operators import binary_as, condition
 from codegen.pieces import bare
@@ -28,21 +28,25 @@ _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, as
 def block(f: Function, node: ast.Block) -> None:
     """The statements of a block; the variables that it declares end with it, in C as in the script."""
     outer = dict(f.variables)
-    for item in node.statements:
-        statement(f, item)
-        if ast.ends_probe(item):
+    for items in together(f, node.statements):
+        statement(f, items[0], items)
+        if ast.ends_probe(items[0]):
             break
     f.variables = outer
 
 
-def statement(f: Function, node: ast.Statement) -> None:
-    """One statement, after a comment that shows it."""
+def statement(f: Function, node: ast.Statement, items: Sequence[ast.Statement] = ()) -> None:
+    """One statement, after a comment that shows it; or several `items` that are done together."""
     if not isinstance(node, _COMPOUND):
-        f.code.at(node.span)
-        f.code.line(f"// {comment(node.span.text)}")
+        for item in items or (node,):
+            f.code.at(item.span)
+            f.code.line(f"// {comment(item.span.text)}")
         f.stepping = any(isinstance(item, ast.StepAfter | ast.StepBefore) for item in ast.walk(node))
     start, used, learned, known = len(f.code.lines), f.stack_used, f.code.learned, dict(f.variables)
-    _LOWER[type(node)](f, node)
+    if len(items) > 1:
+        assign_fields(f, [item for item in items if isinstance(item, ast.FieldAssign)])
+    else:
+        _LOWER[type(node)](f, node)
     private = f.code.learned == learned and f.variables == known
     if isinstance(node, _COMPOUND) or not private or used < ROOMY or f.stack_used == used:
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable
+from importlib import import_module
 from io import BytesIO
 from pickle import Unpickler, UnpicklingError, dumps
 from typing import Any
@@ -18,7 +19,6 @@ from codegen.plan import Plan
 from ebt.asked import Asked
 from ebt.options import Options
 from kernel.mounts import boot_key
-from kernel.resolve import resolve
 from lang import cachefile
 from lang.records import dataclass
 from lang.source import Source
@@ -74,6 +74,9 @@ def _holds(ready: Ready) -> bool:
     """Whether all that was read is still the same."""
     if any(stamp(path) != seen for path, seen in ready.files):
         return False
+    if not ready.named:
+        return True
+    resolve = import_module("kernel.resolve").resolve  # few options name what lives on this machine
     try:
         return all(resolve(kind, name) == number for kind, name, number in ready.named)
     except ValueError:

@@ -110,7 +110,8 @@ class ThisMachine:
         with Compiler() as compiler:
             again = partial(self._compile_request, request, options)
             compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
-        return Prepared(" ".join(words), compiled, code, self._live, options.pid, options.command)
+        pid = options.pid or _traced_process(request)
+        return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
 
     def _compile_request(
         self, request: Request, options: Options, environment: Mapping[str, str]
@@ -175,7 +176,7 @@ class ThisMachine:
 
 
 def in_short(point: str, found: Sequence[Resolution]) -> str:
-    """`fexit:vfs_read → kretprobe vfs_read`: what the first attach point came to."""
+    """`fexit:vfs_read → kretprobe`: what the first attach point came to; another place is named too."""
     taken = [
         candidate
         for item in found[:1]
@@ -183,7 +184,10 @@ def in_short(point: str, found: Sequence[Resolution]) -> str:
         for candidate in item.choices[item.chosen].candidates
         if not candidate.reason
     ]
-    places = [f"{item.mechanism} {item.place}".strip() for item in taken]
+    places = [
+        item.mechanism if point.endswith(f":{item.place}") else f"{item.mechanism} {item.place}".strip()
+        for item in taken
+    ]
     points = sum(item.choices[item.chosen].points for item in found[:1] if item.chosen is not None)
     many = f", {points:,} points" if points > 1 else ""
     return f"{point} → {' + '.join(places) or 'attached'}{many}"
@@ -201,6 +205,12 @@ def _refuse(options: Options) -> None:
         if given:
             raise UsageError(f"{flag} is not for a job of the prompt: use ebt in a shell")
     require_process(options.pid)
+
+
+def _traced_process(request: Request) -> int:
+    """The process that a script's own option names: a job has no work left once it is gone. 0 for all."""
+    options = request.script.options if request.script else ()
+    return next((int(request.options.get(item.name, 0)) for item in options if item.kind == "pid"), 0)
 
 
 def _tool_script(name: str) -> Script | None:
@@ -232,7 +242,7 @@ def run_prompt(options: Options) -> int:
 def _in_pipe(host: ThisMachine) -> int:
     display = Display(write)
     jobs = Jobs(display.show)
-    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit))
+    shell = Shell(State(host, jobs, lambda text: write(text + "\n"), edit, flush=display.flush))
     display.start(lambda: len(jobs.all) > 1)
     try:
         return Plain(shell, display, sys.stdin, prompt=sys.stdin.isatty()).run()

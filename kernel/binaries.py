@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from kernel.elf import is_elf64
 from kernel.match import matcher
+from kernel.mounts import mount_namespaces
 
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 # where the C library's loader looks without a cache, as musl's does
@@ -48,14 +48,11 @@ def _root_of(pid: int) -> str:
     if not pid:
         return ""
     try:
-        same = os.stat(f"/proc/{pid}/root") == os.stat("/") and _namespace(pid) == _namespace("self")
+        known = os.readlink(f"/proc/{pid}/ns/mnt") in mount_namespaces()
+        same = known and os.stat(f"/proc/{pid}/root") == os.stat("/")
     except OSError:
         return ""
     return "" if same else f"/proc/{pid}/root"
-
-
-def _namespace(pid: int | str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/mnt")
 
 
 def _cwd_of(pid: int) -> str:
@@ -67,7 +64,9 @@ def _cwd_of(pid: int) -> str:
 
 def _program(name: str, pid: int, root: str) -> str | None:
     if not root:
-        found = shutil.which(name)
+        from shutil import which  # it brings three kinds of compression along
+
+        found = which(name)
         return os.path.abspath(found) if found else None
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = f"{root}{folder}/{name}"

@@ -13,13 +13,13 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
 from lang import cachefile
+from lang.checksum import blake2b
 from lang.records import dataclass
 
 Blob = bytes | mmap.mmap

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cached_property, partial
-from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
 from kernel.cpus import possible_cpus
 from kernel.typetable import TypeTable
 from kernel.unseen import UnseenTracepoints
+from lang.checksum import blake2b
 from lang.machine import Field, Support, Tracepoint
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 _PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+_left: list[str] = []  # the mount namespace that this process has left
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x00020000, 16384, 1 << 18
 
 
@@ -44,10 +45,16 @@ def _mounts() -> list[tuple[str, str, bool]]:
     return [(kind, place, os.path.ismount(place)) for kind, place in places if os.path.isdir(place)]
 
 
+def mount_namespaces() -> list[str]:
+    """Those whose processes see the same files as this one: its own, and the one that it has left."""
+    return [os.readlink("/proc/self/ns/mnt"), *_left]
+
+
 def _unshare() -> bool:
     import ctypes  # costs some milliseconds that a run with everything mounted need not pay
 
     libc = ctypes.CDLL(None, use_errno=True)
+    _left.append(os.readlink("/proc/self/ns/mnt"))
     if libc.unshare(_CLONE_NEWNS) != 0:
         return False
     return bool(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None) == 0)

@@ -6,12 +6,13 @@ cannot be written (full disk, read-only home) costs only the cache.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+
+from lang.checksum import blake2b
 
 _MAGIC = b"ebtc"
 _told: set[str] = set()
@@ -64,7 +65,7 @@ def _own(folder: str) -> str | None:
 
 
 def _path(folder: str, kind: str, key: str) -> str:
-    return f"{folder}/{kind}-{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
+    return f"{folder}/{kind}-{blake2b(key.encode(), digest_size=12).hexdigest()}"
 
 
 def load(kind: str, key: str) -> memoryview | None:
@@ -79,7 +80,7 @@ def load(kind: str, key: str) -> memoryview | None:
     except OSError:
         return None
     body = memoryview(data)[20:]
-    if data[:4] == _MAGIC and data[4:20] == hashlib.blake2b(body, digest_size=16).digest():
+    if data[:4] == _MAGIC and data[4:20] == blake2b(body, digest_size=16).digest():
         return body
     with suppress(OSError):
         os.replace(path, f"{folder}/damaged")
@@ -98,7 +99,7 @@ def store(kind: str, key: str, body: bytes, most: int = 64) -> None:
     name = f"{folder}/.{kind}-{os.getpid()}-{time.monotonic_ns()}"
     try:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(_MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body)
+            file.write(_MAGIC + blake2b(body, digest_size=16).digest() + body)
         os.replace(name, _path(folder, kind, key))
         _prune(folder, kind, most)
     except OSError:

@@ -10,7 +10,6 @@ The comment starts with `NAME: summary`. Two headings begin sections of indented
 from __future__ import annotations
 
 import re
-import shlex
 
 from lang.records import dataclass
 
@@ -79,4 +78,8 @@ def _comment(text: str) -> list[str]:
 
 def _alias(line: str) -> Alias | None:
     found = _ALIAS.fullmatch(line)
-    return Alias(found["name"], tuple(shlex.split(found["words"])), found["summary"] or "") if found else None
+    if found is None:
+        return None
+    import shlex  # few tools have other names
+
+    return Alias(found["name"], tuple(shlex.split(found["words"])), found["summary"] or "")

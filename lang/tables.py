@@ -6,18 +6,17 @@ that loads in one: for each state its actions by terminal, for each set of termi
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
-import re
 import sys
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lang import cachefile
+from lang.checksum import blake2b
 from lang.records import dataclass
+from lang.scanners import Frozen, freeze
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 _GRAMMAR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grammar.lark")
 _STARTS = ("script", "value")
 END = "$END"
+# a regular expression, as it is compiled, and for a terminal the words that are another one
+Scanner = tuple[str, Frozen | None, dict[str, dict[str, str]]]
 Kept = tuple[tuple[int, bool], ...]  # of a rule's parts: which, and whether what is in it takes its place
 
 
@@ -34,15 +35,15 @@ class Tables:
 
     `actions[state][name]` for a terminal or a rule: n ≥ 0 goes on in state n, n < 0 reduces by rule -1 - n.
     A rule is (what it makes, its tree's name, number of parts, parts that are kept); one without a name
-    leaves its only part as it is. `scanners[scanner_of[state]]` is a regular expression whose groups are
-    terminals, and for a terminal the words that are another one.
+    leaves its only part as it is. `scanners[scanner_of[state]]` has a regular expression whose groups are
+    terminals.
     """
 
     starts: dict[str, tuple[int, int]]  # first and last state
     actions: list[dict[str, int]]
     rules: list[tuple[str, str, int, Kept]]
     scanner_of: list[int]
-    scanners: list[tuple[str, dict[str, dict[str, str]]]]
+    scanners: list[Scanner]
     ignored: tuple[str, ...]
 
 
@@ -78,15 +79,12 @@ def _text() -> str:
 
 
 def _checksum() -> str:
-    return hashlib.blake2b(_text().encode()).hexdigest()
+    return blake2b(_text().encode()).hexdigest()
 
 
 def _version() -> str:
-    """Changes with Lark, Python, and this module."""
-    found = find_spec("lark")
-    folder = os.path.dirname(found.origin) if found and found.origin else ""
-    stamps = [os.stat(path).st_mtime_ns for path in (folder, __file__) if path and os.path.exists(path)]
-    return f"{sys.version} {folder} {stamps}"
+    """Changes with Python and with this module: tables of one grammar are the same from any Lark."""
+    return f"{sys.version} {os.stat(__file__).st_mtime_ns}"
 
 
 def _made(parser: Any) -> Tables:
@@ -102,7 +100,7 @@ def _made(parser: Any) -> Tables:
         for entries in table.states.values()
     ]
     distinct: dict[int, int] = {}
-    scanners: list[tuple[str, dict[str, dict[str, str]]]] = []
+    scanners: list[Scanner] = []
     scanner_of = []
     for state in table.states:
         lexer = parser.parser.lexer.lexers[state] if hasattr(parser.parser.lexer, "lexers") else None
@@ -131,12 +129,11 @@ def _rule(rule: Any) -> tuple[str, str, int, Kept]:
     return str(rule.origin.name), str(name), len(rule.expansion), kept
 
 
-def _scanner(lexer: Any) -> tuple[str, dict[str, dict[str, str]]]:
+def _scanner(lexer: Any) -> Scanner:
     found = lexer.scanner
     pattern = "|".join(f"(?P<{item.name}>{item.pattern.to_regexp()})" for item in found.terminals)
     words = {
         name: {item.pattern.value: item.name for item in callback.scanner.terminals}
         for name, callback in lexer.callback.items()
     }
-    re.compile(pattern)  # Lark may have split it, where a regular expression could not have so many groups
-    return pattern, words
+    return pattern, freeze(pattern), words

@@ -69,7 +69,12 @@ def fields(kind: Type | None, machine: Machine) -> list[tuple[str, str]]:
     """(name, type) of the members of a struct, or of what a pointer leads to; none for other types."""
     struct = kind.to if isinstance(kind, Pointer) else kind
     found = machine.fields(struct) if isinstance(struct, Struct) else ()
-    return [(item.name, str(item.type)) for item in found]
+    return [(item.name, as_written(item.type)) for item in found]
+
+
+def as_written(kind: Type) -> str:
+    """A type as the kernel's source has it: `char *`, `char[16]`, `char[]`."""
+    return re.sub(r"^int8(?=\[| \*)", "char", str(kind)).replace("[0]", "[]")
 
 
 def follow(kind: Type | None, names: Sequence[str], machine: Machine) -> Type | None:

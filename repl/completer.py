@@ -15,10 +15,11 @@ _ABOUT = 60
 class SuggestCompleter(Completer):
     """Asks `suggest` with what is known at the moment."""
 
-    def __init__(self, known: Callable[[], Knowledge]) -> None:
+    def __init__(self, known: Callable[[bool], Knowledge]) -> None:
         self._known = known
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """What may stand at the cursor."""
-        for item in suggest(document.text, document.cursor_position, self._known()):
+        known = self._known(complete_event.completion_requested)
+        for item in suggest(document.text, document.cursor_position, known):
             yield Completion(item.text, -item.back, display_meta=item.about[:_ABOUT])

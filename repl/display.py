@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
 
+from repl.flow import Flow
 from repl.jobs import Job
+from repl.words import counted
 
 TICK = 0.1  # seconds
-MOST = 100  # lines of a job in one tick: a thousand a second, more than anybody reads
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
@@ -19,23 +21,17 @@ def visible(line: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", plain)
 
 
-def thin(waiting: list[str], most: int = MOST) -> tuple[list[str], int]:
-    """The first and the last of the lines, and how many between them are left out."""
-    if len(waiting) <= most:
-        return waiting, 0
-    half = most // 2
-    return [*waiting[:half], *waiting[-half:]], len(waiting) - 2 * half
-
-
 class Display:
     """Collects what jobs print and writes it in ticks, on a thread, so that no job waits for a terminal."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._waiting: dict[int, list[str]] = {}
-        self._left_out: dict[int, int] = {}
+        self._flows: dict[int, Flow] = {}
+        self._attached: list[Job] = []
         self._ended: list[Job] = []
+        self._messages: list[tuple[int, str]] = []
+        self._writing = threading.Lock()
         self._more = threading.Event()
         self._closing = False
         self._several: Callable[[], bool] = lambda: False
@@ -46,16 +42,18 @@ class Display:
         self._several = several
         self._thread.start()
 
-    def show(self, job: Job, lines: list[str]) -> None:
-        """Take a job's lines; none say that it has ended. Never waits."""
+    def show(self, job: Job, lines: list[str], message: bool) -> None:
+        """Take a job's lines; none say that it is attached now, or has ended. Never waits for a terminal.
+
+        A message is shown even in a flood.
+        """
         with self._lock:
             if not lines:
-                self._ended.append(job)
-            held = self._waiting.setdefault(job.number, [])
-            held += lines
-            if len(held) > 2 * MOST:  # what nobody will see need not be kept: the log has it
-                self._left_out[job.number] = self._left_out.get(job.number, 0) + len(held) - 2 * MOST
-                held[MOST:-MOST] = []
+                (self._attached if job.alive else self._ended).append(job)
+            if message:
+                self._messages += [(job.number, line) for line in lines]
+            else:
+                self._flows.setdefault(job.number, Flow()).add(lines)
         self._more.set()
 
     def close(self) -> None:
@@ -66,10 +64,11 @@ class Display:
             self._thread.join()
 
     def flush(self) -> None:
-        """Show what is there now."""
-        text = self._take()
-        if text:
-            self._write(text)
+        """Show what is there now, but for what is held back of a flood."""
+        with self._writing:
+            text = self._take(time.monotonic())
+            if text:
+                self._write(text)
 
     def _run(self) -> None:
         while not self._closing:
@@ -78,22 +77,33 @@ class Display:
             self.flush()
             if not self._closing:
                 threading.Event().wait(TICK)
+                with self._lock:
+                    if any(flow.waiting for flow in self._flows.values()):
+                        self._more.set()
         self.flush()
 
-    def _take(self) -> str:
+    def _take(self, now: float) -> str:
         with self._lock:
-            waiting, self._waiting = self._waiting, {}
-            left_out, self._left_out = self._left_out, {}
+            attached, self._attached = self._attached, []
             ended, self._ended = self._ended, []
+            messages, self._messages = self._messages, []
+            over = {job.number for job in ended}
+            taken = {
+                number: flow.take(now, ended=self._closing or number in over)
+                for number, flow in self._flows.items()
+            }
+            for number in over:
+                self._flows.pop(number, None)
         several = self._several()
-        parts: list[str] = []
-        for number, lines in waiting.items():
+        parts = [f"[{job.number}] attached {counted(job.probes, 'probe')}\n" for job in attached]
+        early = [] if over else messages  # at the end they come behind what was printed
+        parts += [f"[{number}] {visible(line)}\n" for number, line in early]
+        for number, (first, left_out, last) in taken.items():
             lead = f"[{number}] " if several else ""
-            shown, between = thin(lines)
-            between += left_out.get(number, 0)
-            for index, line in enumerate(shown):
-                if between and index == len(shown) - len(shown) // 2:
-                    parts.append(f"[{number}] … {between:,} lines more: log {number}\n")
-                parts.append(f"{lead}{visible(line)}\n")
+            parts += [f"{lead}{visible(line)}\n" for line in first]
+            if left_out:
+                parts.append(f"[{number}] … {left_out:,} lines more: log {number}\n")
+            parts += [f"{lead}{visible(line)}\n" for line in last]
+        parts += [f"[{number}] {visible(line)}\n" for number, line in messages[len(early) :]]
         parts += [f"[{job.number}] {job.state}\n" for job in ended]
         return "".join(parts)

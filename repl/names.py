@@ -36,8 +36,8 @@ class Names:
             self._tools, self._catalogue = tools, found
             self._there.set()
 
-    def known(self) -> Knowledge:
-        """Everything at this moment. Waits a little for names that are being read: a thread's to call."""
+    def known(self, asked: bool) -> Knowledge:
+        """Everything at this moment; `asked` by a key. Waits a little for names being read, on a thread."""
         state = self._state
         if state.host.machine is not self._machine:
             self.read()
@@ -47,4 +47,5 @@ class Names:
             sorted({name for job in state.jobs.alive for name in job.maps}),
             list(state.definitions.variables()), state.definitions.callables(), self._tools,
             [(job.number, job.title) for job in state.jobs.all.values()], state.host.tool_flags, self._files,
+            asked,
         )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repl.jobs import Job
-from repl.state import Refused, State, counted, positive
+from repl.state import Refused, State, positive
+from repl.words import counted
 
 STOP_PATIENCE = 30.0  # seconds: to detach many tracepoints takes the kernel that long
 _LINES = 20

@@ -13,7 +13,8 @@ from repl.definitions import definitions_of
 from repl.host import Prepared
 from repl.lines import Command, Nothing, Query, Text, Wrong, read_line
 from repl.lines import Shell as ShellCommand
-from repl.state import Refused, State, counted
+from repl.state import Refused, State
+from repl.words import counted
 
 ATTACH_PATIENCE = 30.0  # seconds: a wildcard may take that long
 
@@ -48,7 +49,8 @@ class Shell:
             case Query():
                 self.state.say(on_maps.map_text(self.state, line))
             case ShellCommand(command):
-                status = subprocess.run(command, shell=True, check=False).returncode
+                with self.state.outside():
+                    status = subprocess.run(command, shell=True, check=False).returncode
                 if status:
                     self.state.say(f"exit status {status}")
             case Command(name, words):
@@ -95,8 +97,7 @@ class Shell:
             self.state.say(warning.render())
         job = self.state.jobs.start(text, prepared, self.state.host)
         job.control.attached.wait(ATTACH_PATIENCE)
-        if job.state != "failed":
-            self.state.say(f"[{job.number}] attached {counted(job.probes, 'probe')}")
+        self.state.flush()
 
     def run_script(self, words: Sequence[str]) -> None:
         """run TOOL|FILE [options]"""
@@ -106,7 +107,8 @@ class Shell:
 
     def edit_program(self, words: Sequence[str]) -> None:
         """edit [N]"""
-        text = self.state.edit(self.state.job(words).text if words else "")
+        with self.state.outside():
+            text = self.state.edit(self.state.job(words).text if words else "")
         if text is None or not text.strip():
             raise Refused("nothing was written")
         self._execute(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from lang.records import dataclass, field
 from repl.definitions import Definitions
@@ -19,8 +20,9 @@ class Refused(Exception):
 class State:
     """`say` prints, `edit` opens an editor on a text, `paint` gives C and ebt text colours.
 
-    `watched` is the map that a terminal redraws, and how often. `recorded` names the kernel that programs are
-    compiled for, if it is not the running one.
+    `outside` lends the terminal to other programs, `flush` shows what jobs have printed so far. `watched` is
+    the map that a terminal redraws, and how often. `recorded` names the kernel that programs are compiled
+    for, if it is not the running one.
     """
 
     host: Host
@@ -28,6 +30,8 @@ class State:
     say: Callable[[str], None]
     edit: Callable[[str], str | None]
     paint: Callable[[str, str], str] = lambda text, language: text
+    outside: Callable[[], AbstractContextManager[None]] = nullcontext
+    flush: Callable[[], None] = lambda: None
     definitions: Definitions = field(default_factory=Definitions)
     watched: tuple[Query, float] | None = None
     recorded: str = ""
@@ -50,8 +54,3 @@ def positive(text: str, what: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 31:
         raise Refused(f"{what} is a number above 0, not '{text}'")
     return int(text)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 probe`, `2 probes`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

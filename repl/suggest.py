@@ -12,7 +12,7 @@ from lang.machine import Machine
 from lang.probes import BY_NAME, KINDS
 from lang.records import dataclass, field
 from repl.catalogue import Catalogue
-from repl.chains import arguments, fields, follow, header_of, open_braces, type_of
+from repl.chains import arguments, as_written, fields, follow, header_of, open_braces, type_of
 from repl.lines import is_command
 from repl.search import Names
 
@@ -54,6 +54,7 @@ class Knowledge:
     jobs: Sequence[tuple[int, str]] = ()
     flags: Callable[[str], Sequence[tuple[str, str]]] = lambda tool: ()
     files: Callable[[str], Sequence[str]] = lambda word: ()
+    asked: bool = False  # by a key, not only while typing: then all is shown that may follow
 
 
 def suggest(text: str, cursor: int, known: Knowledge) -> list[Suggestion]:
@@ -79,6 +80,8 @@ _SHOWN = ("c", "plan", "ast", "explain")
 def _of_command(before: str, known: Knowledge) -> list[Suggestion]:
     stripped = before.lstrip().removeprefix(":")
     name, space, rest = stripped.partition(" ")
+    if not name and not known.asked:
+        return []
     if not space:
         return _matching(name, [*_kinds(), *known.commands.items()])
     word = _last_word(rest)
@@ -116,7 +119,7 @@ def _in_header(before: str, known: Knowledge) -> list[Suggestion]:
         return []
     kind, word = found[1], found[2]
     if kind is None:
-        return _matching(word, _kinds())
+        return _matching(word, _kinds()) if word or known.asked else []
     return _targets(kind.lower(), word, known)
 
 
@@ -176,7 +179,7 @@ def _in_body(before: str, known: Knowledge) -> list[Suggestion]:
         return _matching(word, [(name, "map") for name in _named(before, word, "@", known.maps)])
     if word.startswith("$"):
         return _matching(word, [(name, "variable") for name in _named(before, word, "$", ())])
-    if not word:
+    if not word and not known.asked:
         return []
     everything = [
         *((item.name, item.doc) for item in BUILTINS.values()),
@@ -198,7 +201,7 @@ def _members(chain: str, before: str, known: Knowledge) -> list[tuple[str, str]]
     """(name, type) of what may follow the dot."""
     names = re.split(r"\.|->", chain)
     if names == ["args"]:
-        return [(name, str(kind)) for name, kind in arguments(before, known.machine).items()]
+        return [(name, as_written(kind)) for name, kind in arguments(before, known.machine).items()]
     return fields(type_of(names, before, known.machine), known.machine)
 
 

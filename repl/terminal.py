@@ -34,9 +34,11 @@ from repl.marks import MarkRefused
 from repl.names import Names
 from repl.on_maps import map_text
 from repl.shell import Shell
-from repl.state import Refused, State, counted
+from repl.state import Refused, State
 from repl.status import Resolver, Status
+from repl.tty import as_usual, typing_ahead
 from repl.validator import ProgramValidator
+from repl.words import counted
 
 STYLE = Style.from_dict(
     {
@@ -51,7 +53,6 @@ STYLE = Style.from_dict(
 _VI = "EBT_EDITING_MODE"  # vi, or anything else for Emacs keys
 _LEXERS = {"c": "c"}
 _PAUSE = 0.06  # seconds without a key before attach points are asked about
-_ROOM = 8  # lines of the terminal that a watched map leaves free
 
 
 def paint(text: str, language: str) -> str:
@@ -168,7 +169,7 @@ class Terminal:
                 self._state.watched = None
                 self._state.say(f"watch: {refused}")
                 continue
-            room = max(self._session.app.output.get_size().rows - _ROOM, 3)
+            room = max(self._session.app.output.get_size().rows // 2 - 2, 3)  # jobs go on printing above it
             left_out = [f"… {len(lines) - room:,} lines above"] if len(lines) > room else []
             self._view = [*left_out, *lines[-room:]]
             self._session.app.invalidate()
@@ -195,10 +196,10 @@ class Terminal:
 
 def session(host: Host, resolver: Resolver, files: Callable[[str], Sequence[str]]) -> int:
     """A whole session at a terminal, from the greeting to the end of the last job."""
-    with patch_stdout(raw=True):
+    with patch_stdout(raw=True), typing_ahead():
         display = Display(_print)
         jobs = Jobs(display.show)
-        state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint)
+        state = State(host, jobs, lambda text: _print(text + "\n"), edit, paint, as_usual, display.flush)
         names = Names(state, files)
         terminal = Terminal(Shell(state), names, resolver)
         display.start(lambda: len(jobs.all) > 1)

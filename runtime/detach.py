@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -91,6 +90,8 @@ def _serve(groups: Sequence[Sequence[int]], go: tuple[int, int], told: int) -> N
 
 
 def _close_all(links: Sequence[int]) -> None:
+    import threading  # only where there is so much to detach
+
     parts = [links[start::_THREADS] for start in range(min(_THREADS, len(links)))]
     threads = [threading.Thread(target=_close, args=(part,)) for part in parts]
     for thread in threads:

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from pathlib import Path
-from secrets import token_hex
 
 ENVIRONMENT = "EBT_COMPILER"
 REQUEST, ANSWER = ".request", ".answer"
@@ -32,7 +31,7 @@ def ask(folder: Path, request: bytes, tree: str) -> bytes:
     """
     top = Path(tree)
     files = {str(path.relative_to(top)): path.read_text() for path in top.rglob("*.h")}
-    name = f"{os.getpid()}-{token_hex(8)}"
+    name = f"{os.getpid()}-{os.urandom(8).hex()}"
     aside, asked, answer = folder / f".{name}", folder / (name + REQUEST), folder / (name + ANSWER)
     aside.write_text(json.dumps([files, request.decode()]))
     aside.rename(asked)

@@ -7,14 +7,12 @@ to nothing of them. This tree holds just what BCC's own headers include.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import os
-import shutil
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 from lang.cachefile import cache_directory
+from lang.checksum import blake2b
 from runtime import helpersheader
 
 _TYPES = """\
@@ -105,7 +103,7 @@ def kernel_tree(arch: str, pt_regs: str = "") -> Path:
     folder = cache_directory()
     if folder is None:
         return _scratch_tree(arch, pt_regs)
-    name = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=8).hexdigest()
+    name = blake2b(repr(sorted(files.items())).encode(), digest_size=8).hexdigest()
     target = Path(folder) / f"tree-{arch}-{name}"
     if _holds(target, files):
         return target
@@ -125,6 +123,9 @@ def _holds(folder: Path, files: dict[str, str]) -> bool:
 
 def _publish(target: Path, files: dict[str, str]) -> Path:
     """Write aside, then rename: the tree is there whole or not at all."""
+    import shutil  # once a machine, and every start would pay for them
+    import tempfile
+
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".tree-"))
     try:
         _write(aside, files)
@@ -149,6 +150,9 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 @lru_cache(maxsize=2)
 def _scratch_tree(arch: str, pt_regs: str) -> Path:
     """A tree for this process alone, where there is no cache directory to trust."""
+    import shutil  # hardly ever needed
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="ebt-tree-"))
     _write(folder, tree_files(arch, pt_regs))
     owner = os.getpid()

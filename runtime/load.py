@@ -35,7 +35,6 @@ from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
 from lang.records import replace
 from runtime.attach import Attached, Attacher, AttachError
-from runtime.atwill import run_by_uprobe
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
@@ -189,8 +188,10 @@ class Loaded:
         for program, descriptors in self.programs:
             if program.kind == "special" and program.attach[0].name == name:
                 try:
-                    run = run_by_uprobe if "test_run" in self.plan.settings.without else prog_test_run
-                    run(descriptors[0])
+                    if "test_run" in self.plan.settings.without:
+                        import_module("runtime.atwill").run_by_uprobe(descriptors[0])
+                    else:
+                        prog_test_run(descriptors[0])
                 except BpfError as error:
                     what = "this kernel cannot run a program at will (BPF_PROG_TEST_RUN, Linux 5.10)"
                     raise LoadError(f"cannot run {name}: {what}", error.errno or errno.EIO) from error

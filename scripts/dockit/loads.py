@@ -63,9 +63,9 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "statsnoop": (Load(("-s", "--comm", "stat"), "stat /etc/passwd /no/such/file"),),
     "syncsnoop": (Load(("--comm", "sync"), "sync; touch new; sync new; sync -d new; sync -f new"),),
     "mountsnoop": (Load(("--comm", "mount"), "mkdir m; mount -t tmpfs -o size=1m none m; umount m", about="mount -t tmpfs -o size=1m none m; umount m"),),
-    "filelife": (Load(("--comm", "rm"), "touch one two; sleep 0.3; rm one two"),),
+    "filelife": (Load((), "touch one two; sleep 0.3; rm one two"),),
     "filegone": (Load(("--comm", "mv"), "touch one two three; mv one four; mv two three"),),
-    "fileslower": (Load(("-a", "10", "--comm", "cat"), "(sleep 0.2; echo slow) | cat"),),
+    "fileslower": (Load(("-a", "10", "--comm", "cat"), "mkfifo fifo; (exec >fifo; sleep 0.2; echo slow) & cat fifo"),),
     "filetop": (Load(("-C", "--comm", "dd", "1", "3"), "sleep 1.3; dd if=/dev/zero of=file bs=64k count=230; dd if=file of=/dev/null bs=4k", ends=True),),
     "dirtop": (Load(("-C", "-d", "$DIR,/var/log", "1", "3"), "sleep 1.3; mkdir -p a/b; dd if=/dev/zero of=a/b/file bs=64k count=230; cat a/b/file", ends=True),),
     "vfsstat": (Load(("1", "3"), "sleep 1.3; for n in 1 2 3 4 5 6 7; do mkdir d$n; touch f$n; rm f$n; rmdir d$n; done", ends=True),),
@@ -81,7 +81,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "biosnoop": (_on_ext4("-Q", "sync; dd if=/dev/zero of=disk/direct bs=64k count=7 oflag=direct"),),
     "biostacks": (_on_ext4("", "sync; dd if=/dev/zero of=disk/direct bs=64k count=7 oflag=direct"),),
     "biotop": (_on_ext4("-C 1 3", f"sleep 1.3; {_DIRECT}", ends=True),),
-    "mdflush": (Load((), 'python3 -c "\nimport sys; sys.path.insert(0, \\"$SAMPLES_ROOT\\")\nfrom tests.lab.support import mirror\nimport os\nwith mirror() as device:\n    fd = os.open(device, os.O_RDWR)\n    for n in range(3): os.fdatasync(fd)\n    os.close(fd)"', prepare="modprobe md_mod", about="three calls of fdatasync(2) on a RAID 1"),),
+    "mdflush": (Load((), '"$SAMPLES_ROOT"/.venv/bin/python -c "\nimport sys; sys.path.insert(0, \\"$SAMPLES_ROOT\\")\nfrom tests.lab.support import mirror\nimport os\nwith mirror() as device:\n    fd = os.open(device, os.O_RDWR)\n    for n in range(3): os.fdatasync(fd)\n    os.close(fd)"', prepare="modprobe md_mod", about="three calls of fdatasync(2) on a RAID 1"),),
     # ---- memory
     "memleak": (
         Load(("-o", "0", "-T", "3", "-c", "bash -c \"read -t 3\"", "1", "2"), ends=True, about=" "),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codegen.pipeline import compile_script
 from dockit.costs import costs_section
+from dockit.omitted import omitted_section
 from dockit.samples import Samples, output_section
 from ebt.imports import Imports
 from ebt.tools import Tool, all_tools
@@ -124,7 +125,7 @@ def _table(tools: Sequence[Tool], scripts: dict[str, Read]) -> str:
     for tool in tools:
         link = f"[{tool.name}](tools/{scripts[tool.path].tool.name}.md)"
         lines.append(f"| {link} | {_plain(tool.summary)} | {tool.subject} | {_kernels(works[tool.path])} |")
-    return _HEAD + "\n".join(lines) + "\n\n" + costs_section()
+    return _HEAD + "\n".join(lines) + "\n\n" + omitted_section() + costs_section()
 
 
 def _kernels(works: Sequence[str]) -> str:

@@ -123,6 +123,22 @@ def test_watch_until_ctrl_c(prompt: Prompt) -> None:
     prompt.wait("after")
 
 
+def test_what_is_typed_ahead_waits_for_the_prompt(prompt: Prompt) -> None:
+    prompt.enter('begin { printf("one %d\\n", 23); exit(); }')
+    time.sleep(0.05 * PATIENCE)  # it is being compiled
+    prompt.type('begin { printf("two %d\\n", 42); exit(); }\r')
+    prompt.wait("one 23")
+    prompt.wait("two 42")
+    prompt.enter("!echo sle''eps; sleep 60")
+    prompt.wait("sleeps")
+    prompt.child.sendcontrol("c")
+    prompt.wait("interrupted|exit status")
+    prompt.enter('begin { printf("three %d\\n", 5); exit(); }')
+    prompt.type("\x04")
+    prompt.wait("three 5")
+    assert prompt.leave() == 0
+
+
 def test_definitions_and_variables_stay(prompt: Prompt) -> None:
     prompt.enter("set factor 23")
     prompt.enter("macro times(x) { x * opt.factor }")
@@ -284,5 +300,28 @@ def test_a_program_is_attached_soon_and_costs_little_memory(prompt: Prompt) -> N
         took.append(time.monotonic() - started)
         (anonymous,) = re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
         memory.append(int(anonymous))
-    assert min(took) < 0.35 * PATIENCE
+    if os.getloadavg()[0] <= (os.cpu_count() or 1):  # a busy machine says nothing about time
+        assert min(took) < 0.35 * PATIENCE
     assert (memory[-1] - memory[0]) / 3 < 10_000  # KiB for each further job
+
+
+def test_a_process_that_ends_ends_its_job(ebt: Ebt) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as traced:
+        commands = [f"run opensnoop -p {traced.pid}", f"!kill {traced.pid}; sleep 1", "jobs"]
+        load = subprocess.Popen(
+            [*ebt.command, "repl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        out, _ = load.communicate("\n".join([*commands, ""]), timeout=60 * PATIENCE)
+    assert out.count(f"process {traced.pid} has ended") == 1 and "[1] ended" in out
+
+
+def test_lost_events_and_a_full_map_are_told_once(ebt: Ebt) -> None:
+    name = fresh("r")
+    filtered = f'tracepoint:syscalls:sys_enter_read /comm == "{name}"/'
+    small = f'config = {{ perf_rb_pages = 1; }} {filtered} {{ printf("%s %s\\n", comm, comm); }}'
+    full = f"config = {{ max_map_keys = 2; }} {filtered} {{ @[nsecs] = count(); }}"
+    load = " ".join(work(f"name={name}", "read=1:1000000"))
+    out = piped(ebt, "\n".join([small, full, f"!{load}", "!sleep 1.5", "!echo later", "stop all", ""])).stdout
+    running = out[: out.index("later")]
+    assert running.count("Lost ") == 1 and running.count("map full") == 1, out
+    assert out.count("Total lost event count") == 1

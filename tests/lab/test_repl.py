@@ -1,4 +1,4 @@
-"""The prompt on kernels with kprobes: what it says of fallbacks, and jobs on functions of the kernel."""
+"""The prompt on kernels with kprobes: a session, what it says of fallbacks, jobs on kernel functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ import pytest
 
 from tests.kernel.prompt import Prompt, prompt
 from tests.kernel.support import fresh, work
+from tests.kernel.test_repl import (
+    test_a_program_of_several_lines,
+    test_a_tool_with_options,
+    test_completion,
+    test_errors_leave_the_session,
+    test_history_between_sessions,
+    test_show_and_explain,
+    test_two_jobs_and_rows_while_typing,
+    test_watch_until_ctrl_c,
+)
 
-__all__ = ["prompt"]  # a fixture
+__all__ = [
+    "prompt",  # a fixture
+    "test_a_program_of_several_lines", "test_a_tool_with_options", "test_completion",
+    "test_errors_leave_the_session", "test_history_between_sessions", "test_show_and_explain",
+    "test_two_jobs_and_rows_while_typing", "test_watch_until_ctrl_c",
+]  # fmt: skip
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
@@ -53,3 +68,15 @@ def test_completion_of_functions_and_members(prompt: Prompt) -> None:
     prompt.type("kprobe:vfs_read { @ = args.file.f_pa")
     prompt.wait("f_path")
     prompt.child.sendcontrol("c")
+
+
+def test_a_tool_for_one_name(prompt: Prompt) -> None:
+    name = fresh("r")
+    prompt.enter(f"run opensnoop -n {name}")
+    prompt.wait(r"\[1\] attached")
+    subprocess.run(work(f"name={name}", "open=/etc/hostname:3"), check=True)
+    for _ in range(3):
+        prompt.wait(rf"{name} .*/etc/hostname")
+    prompt.enter("stop 1")
+    prompt.wait(r"\[1\] ended")
+    assert prompt.leave() == 0

@@ -9,6 +9,7 @@ from ebt.prompt import in_short
 from kernel.recorded import RecordedMachine
 from lang.diagnostics import Diagnostic, ScriptError
 from lang.probes import BY_NAME
+from lang.records import replace
 from lang.resolution import Candidate, Choice, Resolution
 from lang.source import Source, Span
 from lang.syntax_errors import RESERVED
@@ -16,7 +17,8 @@ from repl.catalogue import EMPTY, catalogue_of
 from repl.commands import COMMANDS, help_text
 from repl.complete import is_complete
 from repl.definitions import Definitions, definitions_of, variable
-from repl.display import thin, visible
+from repl.display import visible
+from repl.flow import BURST, RATE, Flow
 from repl.lines import STARTS, Command, Line, Nothing, Query, Shell, Text, Wrong, is_command, read_line
 from repl.search import Names
 from repl.shell import HANDLERS
@@ -147,6 +149,12 @@ def test_nothing_to_suggest(text: str) -> None:
     assert offered(text) == []
 
 
+def test_only_a_key_asks_for_all_that_may_follow() -> None:
+    for text in ("", "begin { } ", "begin { "):
+        assert not suggest(text, len(text), KNOWN)
+        assert suggest(text, len(text), replace(KNOWN, asked=True))
+
+
 def test_functions_of_a_binary(tmp_path: Path) -> None:
     (tmp_path / "libx.so").write_bytes(library(SYMBOLS))
     assert offered(f"uprobe:{tmp_path}/libx.so:open")[:2] == ["open", "fopen"]
@@ -179,13 +187,39 @@ def test_definitions() -> None:
     known = Definitions().with_text("fn f", "fn f() { }").with_text("set pid", variable("pid", "42"))
     known = known.with_text("set who", variable("who", 'a "b"'))
     assert known.variables() == {"pid": "42", "who": '"a \\"b\\""'}
+    ordered = known.with_text("struct s", "struct s { int a; };").source
+    assert ordered is not None and ordered.text.startswith("struct s")
     assert known.without("fn f").source is not None and Definitions().source is None
 
 
-def test_thinning_counts_what_it_leaves_out() -> None:
-    shown, left_out = thin([str(number) for number in range(1000)], 10)
-    assert (shown, left_out) == ([*map(str, range(5)), *map(str, range(995, 1000))], 990)
-    assert thin(["a"], 10) == (["a"], 0)
+def numbers(first: int, end: int) -> list[str]:
+    return [str(number) for number in range(first, end)]
+
+
+def test_what_one_can_read_is_shown_whole() -> None:
+    flow = Flow()
+    flow.add(numbers(0, BURST))
+    assert flow.take(1.0) == (numbers(0, BURST), 0, [])
+    for second in range(2, 20):
+        flow.add(numbers(0, RATE))
+        assert flow.take(float(second)) == (numbers(0, RATE), 0, [])
+    assert not flow.waiting
+
+
+def test_a_flood_is_thinned_and_counted() -> None:
+    flow = Flow()
+    flow.add(numbers(0, 100_000))
+    assert flow.take(0.1) == (numbers(0, 5), 99_990, numbers(99_995, 100_000))
+    flow.add(numbers(0, 50_000))
+    assert flow.take(0.2) == ([], 0, []) and flow.waiting
+    flow.add(numbers(50_000, 100_000))
+    assert flow.take(1.2) == ([], 99_995, numbers(99_995, 100_000))
+    flow.add(["calm"])
+    assert flow.take(2.3) == (["calm"], 0, [])
+    flow.add(numbers(0, 9000))
+    flow.take(2.4)
+    flow.add(numbers(0, 9000))
+    assert flow.take(2.5, ended=True) == ([], 8900, numbers(8900, 9000))
 
 
 def test_control_characters_are_made_visible() -> None:
@@ -219,4 +253,5 @@ def test_in_short() -> None:
     refused = Candidate("fexit", "f", "no trampolines")
     taken = Candidate("kretprobe", "f")
     choice = Choice("fexit:f", (refused, taken), points=1)
-    assert in_short("fexit:f", [Resolution(span, "fexit:f", (choice,), 0)]) == "fexit:f → kretprobe f"
+    assert in_short("fexit:f", [Resolution(span, "fexit:f", (choice,), 0)]) == "fexit:f → kretprobe"
+    assert in_short("fexit:g", [Resolution(span, "fexit:g", (choice,), 0)]) == "fexit:g → kretprobe f"
