@@ -28,7 +28,7 @@ def hold(name: str) -> str:
 @pytest.mark.tool("klockstat")
 def test_klockstat(ebt: Ebt) -> None:
     name = fresh()
-    rows = tool_rows(ebt, "klockstat", "--comm", name, command=hold(name))
+    rows = tool_rows(ebt, "klockstat", "--comm", name, "-c", "", command=hold(name))
     (waits,) = of_pipe(rows, "AVG_WAIT")
     held = HELD * 1000_000
     assert held / 2 < waits["MAX_WAIT"] <= waits["TOTAL_WAIT"] and waits["TOTAL_WAIT"] > held / 2 * TIMES
@@ -44,7 +44,7 @@ def test_klockstat(ebt: Ebt) -> None:
 @pytest.mark.tool("klockstat")
 def test_klockstat_excludes(ebt: Ebt) -> None:
     name = fresh()
-    for options in (("-p", "1"), ("--comm", fresh()), ("--comm", name, "-L", "0xffff000000000001")):
+    for options in (("-c", "vfs_"), ("-p", "1"), ("--comm", fresh()), ("--comm", name, "-L", "0xffff000000000001")):
         rows = tool_rows(ebt, "klockstat", *options, command=hold(name))
         assert of_pipe(rows, "AVG_WAIT") == of_pipe(rows, "AVG_HOLD") == []
 
