@@ -331,9 +331,10 @@ def test_a_recorded_kernel_is_compiled_for_and_shown(ebt: Ebt) -> None:
     recorded = ROOT / "tests" / "kernels" / "5.10.ebtk"
     commands = [
         f"kernel {recorded}", "fexit:vfs_read { @ = sum(retval); }", "show c", "show explain",
-        "run opensnoop", "kernel live", "run opensnoop -n nobody_at_all", "show explain", "show plan", "show ast",
+        "run opensnoop", "kernel live", "run opensnoop -n nobody_at_all", "show explain",
+        "show plan", "show ast",
     ]  # fmt: skip
     out = piped(ebt, "\n".join([*commands, ""])).stdout
     assert "compiles for Linux 5.10" in out and "on_vfs_read_return" in out and "+ fexit vfs_read" in out
     assert "'kernel live' ends that" in out and "+ sysret:openat2" in out
-    assert '"programs"' in out and "Script" in out and "error: there" not in out
+    assert "program on_" in out and "Script  [" in out and "error: there" not in out
