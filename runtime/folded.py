@@ -35,7 +35,7 @@ def key_parts(kind: Type, keys: Sequence[bytes], values: Values) -> list[tuple[P
             text = show(key, offset)
             if isinstance(part, Stack):
                 space: Space = "kernel" if part.space == "kernel" else "user"
-                parts += [Part(frame, space) for frame in _frames(text)]
+                parts += [Part(frame, space) for frame in _frames(text, part.mode)]
             else:
                 parts.append(Part(text, "key"))
         found.append(tuple(parts))
@@ -77,7 +77,9 @@ def _places(kind: Type, at: int) -> Iterator[tuple[int, Type]]:
         yield at, kind
 
 
-def _frames(text: str) -> list[str]:
+def _frames(text: str, mode: str) -> list[str]:
     """A printed stack's functions, without offsets, outermost first."""
     frames = [line.strip() for line in text.strip("\n").split("\n") if line.strip()]
+    if mode == "perf":  # ffffffff81362bdf run_ksoftirqd+47 (module)
+        frames = [frame.partition(" ")[2].partition(" (")[0] for frame in frames]
     return [frame.rpartition("+")[0] or frame for frame in reversed(frames)]
