@@ -39,9 +39,11 @@ if TYPE_CHECKING:  # most runs have no child, and need not pay for it
     from runtime.pictures import Picture
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
+PROCESS_ENDED = "process ended"  # of -p: the reason of the end
 _STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
 # After a drain the next one waits a little, so that events come in batches and not one wake-up each.
 _SHORTEST, _LONGEST = 0.0005, 0.010
+_LOSSES = 1.0  # seconds between two looks at what failed, where no events come
 _PATIENCE = 0.2  # for a record that is still being written at the end
 
 
@@ -160,7 +162,7 @@ class Session:
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
-            stops.watch_process(pid, "process ended")
+            stops.watch_process(pid, PROCESS_ENDED)
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
@@ -240,6 +242,7 @@ class Session:
                 return
             left = self._tick(left)
             if not self._wait(stops, left, fd):
+                self._losses.tell_new()
                 continue
             waiting = self._ring.waiting if self._ring else 0
             self._drain()
@@ -253,10 +256,9 @@ class Session:
     def _wait(self, stops: Stops, left: float | None, fd: int | None) -> bool:
         """Sleep until something happens; whether there are records."""
         ring = self._ring
-        if ring is None or ring.patience is None:
-            return stops.wait(left, fd)
-        ready = stops.wait(ring.patience if left is None else min(left, ring.patience), fd)
-        return ready or ring.waiting > 0
+        limits = (left, ring.patience if ring else None, _LOSSES if self._losses.counted else None)
+        ready = stops.wait(min((item for item in limits if item is not None), default=None), fd)
+        return ready or (ring is not None and ring.patience is not None and ring.waiting > 0)
 
     def _begin_pictures(self) -> None:
         for picture in self.pictures:
