@@ -233,7 +233,7 @@ def _attach(target: Target) -> Attach:
         target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
-        target.length, "*" in target.span.text,
+        target.length, "*" in target.span.text or "${" in target.span.text,
     )  # fmt: skip
 
 

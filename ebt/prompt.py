@@ -110,7 +110,8 @@ class ThisMachine:
         with Compiler() as compiler:
             again = partial(self._compile_request, request, options)
             compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
-        return Prepared(" ".join(words), compiled, code, self._live, options.pid, options.command)
+        pid = options.pid or _traced_process(request)
+        return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
 
     def _compile_request(
         self, request: Request, options: Options, environment: Mapping[str, str]
@@ -152,10 +153,9 @@ class ThisMachine:
         options = script.options if script is not None else ()
         return [(flag, option.description) for option in options for flag in option.flags]
 
-    def explain(self, text: str, before: Source | None) -> str:
+    def explain(self, compiled: Compiled) -> str:
         """What each probe of a program resolves to."""
-        compiled = self.compile(text, before)
-        return explanation(self.machine, compiled.checked.resolutions, compiled, "text")
+        return explanation(compiled.checked.machine, compiled.checked.resolutions, compiled, "text")
 
     def resolved(self, point: str) -> str:
         """One line about an attach point. Raises ScriptError where it cannot be attached."""
@@ -204,6 +204,12 @@ def _refuse(options: Options) -> None:
         if given:
             raise UsageError(f"{flag} is not for a job of the prompt: use ebt in a shell")
     require_process(options.pid)
+
+
+def _traced_process(request: Request) -> int:
+    """The process that a script's own option names: a job has no work left once it is gone. 0 for all."""
+    options = request.script.options if request.script else ()
+    return next((int(request.options.get(item.name, 0)) for item in options if item.kind == "pid"), 0)
 
 
 def _tool_script(name: str) -> Script | None:

@@ -105,7 +105,7 @@ def _for_flame(
 ) -> Mapping[str, Constant]:
     """--flame chooses the form of a script that has one for flame graphs: its option `folded`."""
     folds = any(option.name == "folded" and option.kind == "bool" for option in script.options)
-    if not options.flame or not folds or "folded" in given:
+    if not options.flame or not folds or "folded" in given or given.get("verbose"):
         return given
     options.folded_text = False
     return {**given, "folded": True}

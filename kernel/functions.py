@@ -11,6 +11,7 @@ from kernel.match import is_pattern, matcher
 from kernel.mounts import boot_key
 from kernel.typetable import TypeTable
 from lang import cachefile
+from lang.patterns import REGEXP
 
 _KALLSYMS = Path("/proc/kallsyms")
 _FUNCTION_LINE = re.compile(rb"^[0-9a-f]+ [tTwW] ([^\s\[]+)(?:\t\[(\w+)\])?$", re.MULTILINE)
@@ -49,6 +50,10 @@ class FunctionNames:
         wanted = matcher(module or "*")
         if not is_pattern(name):
             return tuple((owner, name) for owner in self._owners(name) if wanted(owner))
+        if name.startswith(REGEXP):
+            matches, modules = matcher(name), self.modules().items()
+            found = [(owner, held) for owner, names in modules if wanted(owner) for held in names]
+            return tuple(sorted(pair for pair in found if matches(pair[1])))
         if b" " + name.partition("*")[0].encode() not in self._text:
             return ()
         body = b"[^ ]*".join(re.escape(piece.encode()) for piece in name.split("*"))

@@ -1,4 +1,8 @@
-"""A `*` pattern and names → the names that match; compiled once per pattern."""
+"""A pattern and names → the names that match; compiled once per pattern.
+
+In a pattern `*` stands for any run of characters. One that begins with `~*` is a regular expression behind
+that, which must match a name from its start, as BCC's tools have it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from lang.patterns import REGEXP
+
 
 @lru_cache(maxsize=256)
 def matcher(pattern: str) -> Callable[[str], object]:
-    """A predicate for names: `*` stands for any run of characters, all else for itself."""
+    """A predicate for names."""
+    if pattern.startswith(REGEXP):
+        return re.compile(pattern.removeprefix(REGEXP), re.DOTALL).match
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
 
 

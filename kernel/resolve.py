@@ -14,6 +14,7 @@ from kernel.functions import symbol_address
 from lang.syscalls import syscall_names
 
 _LAST_SIGNAL = 64
+_MAX_PIDS = 30  # as offcputime of libbpf-tools
 _MAX_DIRECTORIES = 15  # as dirtop of BCC
 
 
@@ -30,6 +31,14 @@ def _pid(text: str) -> int:
     if not os.path.isdir(f"/proc/{int(text)}"):
         raise ValueError(f"there is no process {text}")
     return int(text)
+
+
+def _pids(text: str) -> str:
+    """A line for each of the processes or threads that commas separate."""
+    found = dict.fromkeys(_pid(word.strip()) for word in text.split(","))
+    if len(found) > _MAX_PIDS:
+        raise ValueError(f"{len(found)} processes: at most {_MAX_PIDS}")
+    return "\n".join(map(str, found))
 
 
 def _user(text: str) -> int:
@@ -155,7 +164,7 @@ def _signals(text: str) -> int:
 
 
 _READERS: dict[str, Callable[[str], int | str]] = {
-    "pid": _pid, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
+    "pid": _pid, "pids": _pids, "user": _user, "disk": _disk, "cgroup": _cgroup, "signal": _signal,
     "signals": _signals, "errno": _errno, "syscall": _syscall, "symbol": _symbol,
     "directory": _directory, "directories": _directories,
     "filesystem": _filesystem,

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from lang import ast
 from lang.diagnostics import nearest
 from lang.fold import Constant, parameter_value
-from lang.options import Given, Resolve, default_value, getopt_calls, no_system, option_value, required
+from lang.options import (
+    Given,
+    Resolve,
+    by_regexp,
+    default_value,
+    getopt_calls,
+    no_system,
+    option_value,
+    required,
+)
 from lang.page import Alias, read_page
 
 HELP = ("-h", "--help")
@@ -61,6 +70,7 @@ class _Words:
         declared = self._flags.keys() | set(HELP)
         self._others = {flag: valued for flag, valued in others.items() if flag not in declared}
         self.values: dict[str, Constant] = {}
+        self._patterns: list[tuple[ast.Option, str, str]] = []
         self.parameters: list[str] = []
         self.for_others: list[str] = []
 
@@ -77,6 +87,8 @@ class _Words:
                 self._short(word, words)
             else:
                 self._place(word)
+        for option, what, text in self._patterns:
+            self._set_pattern(option, what, text)
         missing = next((option for option in self._waiting if required(option)), None)
         if missing is not None:
             raise CommandLineError(f"missing argument {missing.place}: {missing.description}".rstrip(": "))
@@ -150,6 +162,9 @@ class _Words:
         self.values[option.name] = not default_value(option)
 
     def _set(self, option: ast.Option, what: str, text: str) -> None:
+        if option.kind in ("events", "calls"):  # what they mean, a later word may say
+            self._patterns.append((option, what, text))
+            return
         try:
             value = option_value(option, text, self._resolve)
         except ValueError as wrong:
@@ -159,13 +174,21 @@ class _Words:
             value |= before  # given several times, they add up
         self.values[option.name] = value
 
+    def _set_pattern(self, option: ast.Option, what: str, text: str) -> None:
+        """With the script's option `regexp` the last part is a regular expression."""
+        try:
+            by = by_regexp if self.values.get("regexp") is True else option_value
+            self.values[option.name] = by(option, text)
+        except ValueError as wrong:
+            raise CommandLineError(f"{what}: {wrong}") from None
+
 
 # ---- Help
 
 _VALUES = {
     "string": "TEXT", "command": "COMMAND", "ports": "PORT,…", "address": "ADDRESS", "milliseconds": "MS",
     "duration": "TIME", "size": "SIZE",
-    "pid": "PID", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
+    "pid": "PID", "pids": "PID,…", "user": "USER", "disk": "DISK", "cgroup": "PATH", "signal": "SIGNAL",
     "signals": "SIGNAL,…", "errno": "ERRNO", "syscall": "SYSCALL", "symbol": "SYMBOL",
 }  # fmt: skip
 

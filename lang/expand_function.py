@@ -17,6 +17,7 @@ from lang.expand_syscall import WITHOUT_ARGUMENTS
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
 from lang.neighbours import nearest_tracepoints
+from lang.patterns import REGEXP
 from lang.prototype import agreed, read_prototype, with_parameters
 from lang.records import dataclass
 from lang.resolution import Candidate
@@ -363,6 +364,8 @@ def _place(item: _Found) -> str:
 
 def _name_and_offset(expansion: Expansion, kind: str) -> tuple[str, int]:
     name, plus, text = expansion.parts[-1].partition("+")
+    if expansion.parts[-1].startswith(REGEXP):
+        return expansion.parts[-1], 0
     if not plus:
         return name, 0
     if kind != "kprobe":

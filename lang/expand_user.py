@@ -10,6 +10,7 @@ from lang.diagnostics import nearest
 from lang.expand import Expansion
 from lang.literals import parse_integer
 from lang.machine import UserFunction
+from lang.patterns import REGEXP
 
 _Ask = Callable[[str, str], tuple[UserFunction, ...] | None]
 
@@ -87,6 +88,8 @@ def _plain(expansion: Expansion, kind: str, path: str, text: str) -> list[Target
 
 def _name_and_offset(text: str) -> tuple[str, int]:
     """Raises ValueError for an offset that is no number."""
+    if text.startswith(REGEXP):
+        return text, 0
     name, plus, offset = text.partition("+")
     return name, parse_integer(offset) if plus else 0
 
@@ -103,7 +106,7 @@ def _nothing(expansion: Expansion, path: str, name: str, ask: _Ask) -> list[Targ
 
 
 def _is_cpp(name: str) -> bool:
-    return "::" in name or "(" in name
+    return ("::" in name or "(" in name) and not name.startswith(REGEXP)
 
 
 def _cpp(expansion: Expansion, kind: str, path: str, name: str) -> list[Target]:

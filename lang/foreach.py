@@ -1,7 +1,7 @@
 """A script with `for ($d : opt.directories)` and the options' values → the script with a block for each.
 
 The loop is unrolled: in each block `$d` stands for one item: the tuple (inode, path) of a directory, the
-number of a port.
+number of a port or a process.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ def _directories(value: str) -> list[Item]:
     return [(int(inode), path) for inode, path in pairs]
 
 
-def _ports(value: str) -> list[Item]:
-    """A line for each port, as lang.options makes them."""
-    return [int(port) for port in value.splitlines()]
+def _numbers(value: str) -> list[Item]:
+    """A line for each port or process, as lang.options and kernel.resolve make them."""
+    return [int(number) for number in value.splitlines()]
 
 
-_LISTS: dict[str, Callable[[str], list[Item]]] = {"directories": _directories, "ports": _ports}
+_LISTS: dict[str, Callable[[str], list[Item]]] = {
+    "directories": _directories, "ports": _numbers, "pids": _numbers,
+}  # fmt: skip
 
 
 def _unrolled(probe: ast.Probe, unroller: _Unroller) -> ast.Probe:

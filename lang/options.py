@@ -13,6 +13,7 @@ from lang.constants import well_known
 from lang.diagnostics import Diagnostics, nearest
 from lang.fold import Constant, fold
 from lang.literals import DURATIONS, packed_address, parse_integer
+from lang.patterns import as_part
 from lang.records import dataclass, field
 from lang.types import BOOL, INT64, UINT64, Int, Str, Type
 
@@ -20,7 +21,7 @@ _INTEGERS = {f"{sign}int{bits}": Int(bits, not sign) for sign in ("", "u") for b
 # what the running system knows by name → the number that means none
 SYSTEM_KINDS: dict[str, int | str] = {
     "pid": 0, "user": -1, "disk": 0, "cgroup": 0, "signal": 0, "signals": 0, "errno": 0,
-    "syscall": -1, "symbol": 0, "directory": 0, "directories": "", "filesystem": "",
+    "syscall": -1, "symbol": 0, "directory": 0, "directories": "", "filesystem": "", "pids": "",
 }  # fmt: skip
 _ALWAYS_GIVEN = ("directories", "filesystem")
 KINDS = (
@@ -195,6 +196,18 @@ def _size(option: ast.Option, text: str) -> int:
     if found is None:
         raise ValueError(f"'{text}' is no size, such as 4096, 64k or 1.5M")
     return _whole(text, found[1], _UNITS[found[2].lower()])
+
+
+def by_regexp(option: ast.Option, text: str) -> str:
+    """The same for a pattern whose last part is a regular expression. Raises ValueError."""
+    if text.startswith("t:"):
+        category, _, name = text[2:].rpartition(":")
+        plain = re.fullmatch(r"\w*", category) is not None
+        first = category if plain else as_part(f"(?:{category})$")
+        return _events(option, ":".join(filter(None, ["t", first, as_part(name)])))
+    head = re.match(r"(?:[up]?:)?(?:[\w./+-]*:)?", text, re.ASCII)
+    end = head.end() if head else 0
+    return _events(option, text[:end] + as_part(text[end:]))
 
 
 def _events(option: ast.Option, text: str) -> str:

@@ -25,6 +25,7 @@ from lang.expand_function import function
 from lang.expand_syscall import syscall
 from lang.expand_usdt import usdt
 from lang.expand_user import user
+from lang.patterns import shown
 from lang.records import dataclass, replace
 from lang.resolution import Candidate, Choice, Resolution
 
@@ -136,7 +137,7 @@ def _expand_one(point: ast.AttachPoint, expansion: Expansion) -> list[Target]:
     expansion.parts = tuple(_substitute(part, expansion) for part in point.parts)
     if ":" in provider:
         provider, *more = provider.split(":")
-        expansion.parts = (*more, *expansion.parts)
+        expansion.parts = (*map(shown, more), *expansion.parts)
     kind = BY_NAME.get(provider.lower())
     if kind is None and provider.lower() in REFUSED:
         reason = REFUSED[provider.lower()]

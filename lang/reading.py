@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any
 
+from lang.scanners import Frozen, thaw
 from lang.tables import END, Tables, tables
 from lang.trees import Meta, Token, Tree
 
+_matchers: dict[str, Any] = {}  # pattern → its match()
 
-@lru_cache(maxsize=512)
-def _match(pattern: str) -> Any:
-    return re.compile(pattern).match
+
+def _matcher(pattern: str, frozen: Frozen | None) -> Any:
+    match = _matchers[pattern] = thaw(pattern, frozen).match
+    return match
 
 
 def read(text: str, start: str) -> Tree | None:
@@ -43,8 +44,9 @@ def read(text: str, start: str) -> Tree | None:
 
 def _next(found: Tables, state: int, text: str, at: int) -> Token | None:
     """The next token that the state's scanner finds; None where there is none."""
-    pattern, words = found.scanners[found.scanner_of[state]]
-    match, ignored, size = _match(pattern), found.ignored, len(text)
+    pattern, frozen, words = found.scanners[found.scanner_of[state]]
+    match = _matchers.get(pattern) or _matcher(pattern, frozen)
+    ignored, size = found.ignored, len(text)
     while at < size:
         hit = match(text, at)
         if hit is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import re
 import sys
 from functools import lru_cache
 from importlib import import_module
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lang import cachefile
 from lang.checksum import blake2b
 from lang.records import dataclass
+from lang.scanners import Frozen, freeze
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _GRAMMAR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grammar.lark")
 _STARTS = ("script", "value")
 END = "$END"
+# a regular expression, as it is compiled, and for a terminal the words that are another one
+Scanner = tuple[str, Frozen | None, dict[str, dict[str, str]]]
 Kept = tuple[tuple[int, bool], ...]  # of a rule's parts: which, and whether what is in it takes its place
 
 
@@ -33,15 +35,15 @@ class Tables:
 
     `actions[state][name]` for a terminal or a rule: n ≥ 0 goes on in state n, n < 0 reduces by rule -1 - n.
     A rule is (what it makes, its tree's name, number of parts, parts that are kept); one without a name
-    leaves its only part as it is. `scanners[scanner_of[state]]` is a regular expression whose groups are
-    terminals, and for a terminal the words that are another one.
+    leaves its only part as it is. `scanners[scanner_of[state]]` has a regular expression whose groups are
+    terminals.
     """
 
     starts: dict[str, tuple[int, int]]  # first and last state
     actions: list[dict[str, int]]
     rules: list[tuple[str, str, int, Kept]]
     scanner_of: list[int]
-    scanners: list[tuple[str, dict[str, dict[str, str]]]]
+    scanners: list[Scanner]
     ignored: tuple[str, ...]
 
 
@@ -98,7 +100,7 @@ def _made(parser: Any) -> Tables:
         for entries in table.states.values()
     ]
     distinct: dict[int, int] = {}
-    scanners: list[tuple[str, dict[str, dict[str, str]]]] = []
+    scanners: list[Scanner] = []
     scanner_of = []
     for state in table.states:
         lexer = parser.parser.lexer.lexers[state] if hasattr(parser.parser.lexer, "lexers") else None
@@ -127,12 +129,11 @@ def _rule(rule: Any) -> tuple[str, str, int, Kept]:
     return str(rule.origin.name), str(name), len(rule.expansion), kept
 
 
-def _scanner(lexer: Any) -> tuple[str, dict[str, dict[str, str]]]:
+def _scanner(lexer: Any) -> Scanner:
     found = lexer.scanner
     pattern = "|".join(f"(?P<{item.name}>{item.pattern.to_regexp()})" for item in found.terminals)
     words = {
         name: {item.pattern.value: item.name for item in callback.scanner.terminals}
         for name, callback in lexer.callback.items()
     }
-    re.compile(pattern)  # Lark may have split it, where a regular expression could not have so many groups
-    return pattern, words
+    return pattern, freeze(pattern), words

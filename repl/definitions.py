@@ -8,6 +8,7 @@ from lang.records import dataclass
 from lang.source import Source
 
 NAME = "session"
+_FIRST = ("struct", "union", "enum", "typedef", "import")  # the grammar wants them before all else
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Definitions:
     @property
     def source(self) -> Source | None:
         """The text to put before a program; None while nothing is defined."""
-        return Source(NAME, "\n".join(text for _, text in self.texts)) if self.texts else None
+        ordered = sorted(self.texts, key=lambda item: item[0].partition(" ")[0] not in _FIRST)
+        return Source(NAME, "\n".join(text for _, text in ordered)) if ordered else None
 
     def variables(self) -> dict[str, str]:
         """The variables of `set`: name → value as written."""

@@ -30,6 +30,7 @@ class Display:
         self._flows: dict[int, Flow] = {}
         self._attached: list[Job] = []
         self._ended: list[Job] = []
+        self._messages: list[tuple[int, str]] = []
         self._writing = threading.Lock()
         self._more = threading.Event()
         self._closing = False
@@ -41,12 +42,18 @@ class Display:
         self._several = several
         self._thread.start()
 
-    def show(self, job: Job, lines: list[str]) -> None:
-        """Take a job's lines; none say that it is attached now, or has ended. Never waits for a terminal."""
+    def show(self, job: Job, lines: list[str], message: bool) -> None:
+        """Take a job's lines; none say that it is attached now, or has ended. Never waits for a terminal.
+
+        A message is shown even in a flood.
+        """
         with self._lock:
             if not lines:
                 (self._attached if job.alive else self._ended).append(job)
-            self._flows.setdefault(job.number, Flow()).add(lines)
+            if message:
+                self._messages += [(job.number, line) for line in lines]
+            else:
+                self._flows.setdefault(job.number, Flow()).add(lines)
         self._more.set()
 
     def close(self) -> None:
@@ -79,6 +86,7 @@ class Display:
         with self._lock:
             attached, self._attached = self._attached, []
             ended, self._ended = self._ended, []
+            messages, self._messages = self._messages, []
             over = {job.number for job in ended}
             taken = {
                 number: flow.take(now, ended=self._closing or number in over)
@@ -88,11 +96,14 @@ class Display:
                 self._flows.pop(number, None)
         several = self._several()
         parts = [f"[{job.number}] attached {counted(job.probes, 'probe')}\n" for job in attached]
+        early = [] if over else messages  # at the end they come behind what was printed
+        parts += [f"[{number}] {visible(line)}\n" for number, line in early]
         for number, (first, left_out, last) in taken.items():
             lead = f"[{number}] " if several else ""
             parts += [f"{lead}{visible(line)}\n" for line in first]
             if left_out:
                 parts.append(f"[{number}] … {left_out:,} lines more: log {number}\n")
             parts += [f"{lead}{visible(line)}\n" for line in last]
+        parts += [f"[{number}] {visible(line)}\n" for number, line in messages[len(early) :]]
         parts += [f"[{job.number}] {job.state}\n" for job in ended]
         return "".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-RATE, BURST = 1000, 500  # lines a second that are shown for long; lines that may come at once
+RATE, BURST = 1000, 5000  # lines a second that are shown for long; lines that may come at once
 FEW, TAIL = 5, 100  # shown of a flood each second; at a job's end, whose maps are its last lines
 PAUSE = 1.0  # seconds between two looks at a flood: what the user asks for meanwhile stays on the screen
 
@@ -24,9 +24,9 @@ class Flow:
     def add(self, lines: list[str]) -> None:
         """Take lines. What nobody will see is not kept: the job's log has it."""
         self._held += lines
-        if len(self._held) > 2 * RATE:
-            self._left_out += len(self._held) - 2 * RATE
-            self._held[RATE:-RATE] = []
+        if len(self._held) > BURST:
+            self._left_out += len(self._held) - BURST
+            self._held[BURST // 2 : -BURST // 2] = []
 
     def take(self, now: float, *, ended: bool = False) -> tuple[list[str], int, list[str]]:
         """(lines, how many are left out behind them, lines) to be shown now."""

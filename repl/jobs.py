@@ -14,14 +14,14 @@ from repl.host import Host, Prepared
 from runtime.child import end_child, start_child
 from runtime.control import Control
 from runtime.load import Loaded, load
-from runtime.session import run
+from runtime.session import PROCESS_ENDED, run
 from runtime.text import Output, TextWriter
 from runtime.usersymbols import user_symbol
 
 LOG_LINES = 10_000
 _TITLE = 60
 State = Literal["starting", "running", "paused", "ended", "failed"]
-Show = Callable[["Job", list[str]], None]
+Show = Callable[["Job", list[str], bool], None]  # lines of a job; True for what must not be left out
 
 
 class Log(Output):
@@ -61,11 +61,20 @@ class Log(Output):
 
 
 class JobWriter(TextWriter):
-    """Text, without the empty lines that end a run; the job hears when its probes are attached."""
+    """Text, without the empty lines that end a run; the job hears when its probes are attached.
 
-    def __init__(self, log: Log, attached: Callable[[int], None]) -> None:
-        super().__init__(log, log)
-        self._attached = attached
+    Lost events are told once while it runs, not each half a second.
+    """
+
+    def __init__(self, log: Log, messages: Log, attached: Callable[[int], None]) -> None:
+        super().__init__(log, messages)
+        self._attached, self._lost = attached, False
+
+    def lost(self, count: int) -> None:
+        """Told when it begins; how many there were is told at the end."""
+        if not self._lost:
+            self._lost = True
+            super().lost(count)
 
     def attached(self, count: int) -> None:
         self._attached(count)
@@ -136,8 +145,8 @@ class Job:
             self._thread.join(seconds)
 
     def _run(self, host: Host, loaded: Loaded) -> None:
-        log = Log(self._take)
-        writer = JobWriter(log, self._set_attached)
+        log, messages = Log(self._take), Log(self._tell)
+        writer = JobWriter(log, messages, self._set_attached)
         try:
             with loaded:
                 run(
@@ -145,30 +154,35 @@ class Job:
                     pid=self.prepared.pid or None, kernel_symbol=kernel_symbol, user_symbol=user_symbol,
                     control=self.control,
                 )  # fmt: skip
+            if self.control.reason == PROCESS_ENDED:
+                messages.tell(f"process {self.prepared.pid} has ended")
             self.state = "ended"
         except Exception as problem:
             self.state = "failed"
             self.failure = host.describe(problem) or f"ebt: a fault of ebt: {problem!r}"
-            log.tell(self.failure)
+            messages.tell(self.failure)
         finally:
             if self._child is not None:
                 end_child(self._child)
             self.control.end()
             log.close()
-            self._show(self, [])
+            self._show(self, [], True)
 
     def _set_attached(self, count: int) -> None:
         self.probes = count
         if self.state == "starting":
             self.state = "running"
-        self._show(self, [])
+        self._show(self, [], True)
         self.control.attached.set()
 
-    def _take(self, lines: list[str]) -> None:
+    def _take(self, lines: list[str], message: bool = False) -> None:
         self.log.extend(lines)
         self.lines += len(lines)
-        if self.state != "paused":
-            self._show(self, lines)
+        if message or self.state != "paused":
+            self._show(self, lines, message)
+
+    def _tell(self, lines: list[str]) -> None:
+        self._take(lines, True)
 
 
 class Jobs:

@@ -95,6 +95,7 @@ class Compiler:
     def __init__(self, pt_regs: str = "") -> None:
         _reap()
         tree = os.fspath(kernel_tree(os.uname().machine, pt_regs))
+        self.meanwhile: Callable[[], object] | None = None  # what to do while clang compiles
         self._answered = False
         request_read, self._request = _pipe()
         self._answer, answer_write = _pipe()
@@ -141,6 +142,8 @@ class Compiler:
             _write_all(self._request, request)
         os.close(self._request)
         self._request = -1
+        if self.meanwhile is not None:
+            self.meanwhile()
         answer = _read_all(self._answer)
         self._answered = bool(answer)
         if answer:

@@ -28,6 +28,7 @@ class Control:
         self._session: Session | None = None
         self._stopped = ""
         self._over = False
+        self.reason: str | None = None  # of the end, once it is there
 
     # --- the session's side ---
 
@@ -41,6 +42,8 @@ class Control:
     def end(self) -> None:
         """Nothing can be asked any more."""
         with self._lock:
+            if self._stops is not None:
+                self.reason = self._stops.reason
             self._over, self._stops, self._session = True, None, None
         self.attached.set()
 

@@ -35,7 +35,7 @@ def key_parts(kind: Type, keys: Sequence[bytes], values: Values) -> list[tuple[P
             text = show(key, offset)
             if isinstance(part, Stack):
                 space: Space = "kernel" if part.space == "kernel" else "user"
-                parts += [Part(frame, space) for frame in _frames(text)]
+                parts += [Part(frame, space) for frame in _frames(text, part.mode)]
             else:
                 parts.append(Part(text, "key"))
         found.append(tuple(parts))
@@ -58,9 +58,10 @@ def folded_lines(
     return lines
 
 
-def has_stack(kind: Type | None) -> bool:
-    """Whether a key of this type has a stack in it."""
-    return kind is not None and any(isinstance(part, Stack) for _, part in _places(kind, 0))
+def has_stack(kind: Type | None, space: str = "") -> bool:
+    """Whether a key of this type has a stack in it, or one of the user's or the kernel's."""
+    places = _places(kind, 0) if kind is not None else ()
+    return any(isinstance(part, Stack) and space in ("", part.space) for _, part in places)
 
 
 def _rank(place: tuple[int, Type]) -> int:
@@ -77,7 +78,9 @@ def _places(kind: Type, at: int) -> Iterator[tuple[int, Type]]:
         yield at, kind
 
 
-def _frames(text: str) -> list[str]:
+def _frames(text: str, mode: str) -> list[str]:
     """A printed stack's functions, without offsets, outermost first."""
     frames = [line.strip() for line in text.strip("\n").split("\n") if line.strip()]
+    if mode == "perf":  # ffffffff81362bdf run_ksoftirqd+47 (module)
+        frames = [frame.partition(" ")[2].partition(" (")[0] for frame in frames]
     return [frame.rpartition("+")[0] or frame for frame in reversed(frames)]

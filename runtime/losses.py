@@ -29,6 +29,11 @@ class Losses:
         self._next = 0.0
         self._expected = threads() if any(item.expected for item in plan.failures) else 0
 
+    @property
+    def counted(self) -> bool:
+        """Whether there is anything to be told."""
+        return self._fd is not None
+
     def tell_new(self, *, now: bool = False) -> None:
         """Tell what is new since the last time."""
         if self._fd is None or (not now and time.monotonic() < self._next):

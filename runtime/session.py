@@ -39,9 +39,11 @@ if TYPE_CHECKING:  # most runs have no child, and need not pay for it
     from runtime.pictures import Picture
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
+PROCESS_ENDED = "process ended"  # of -p: the reason of the end
 _STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
 # After a drain the next one waits a little, so that events come in batches and not one wake-up each.
 _SHORTEST, _LONGEST = 0.0005, 0.010
+_LOSSES = 1.0  # seconds between two looks at what failed, where no events come
 _PATIENCE = 0.2  # for a record that is still being written at the end
 
 
@@ -74,6 +76,7 @@ def run(
     control: Control | None = None,
     pictures: Sequence[Picture] = (),
     folded_text: bool = True,
+    begun: Callable[[], object] | None = None,
 ) -> int:
     """Run the plan to its end; the exit code.
 
@@ -81,12 +84,14 @@ def run(
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
     programs are detached on every way out, also by an exception. `control` is for other threads. `pictures`
     are drawn at the end; without `folded_text` the script's folded() prints nothing, as the picture shows it.
+    `begun` is called once everything is attached.
     """
     cpus = cpus or possible_cpus()
     if access is None:
         access = Unbatched() if "map_batch" in plan.settings.without else bpfcall
     session = Session(loaded, plan, writer, access, cpus, kernel_symbol, user_symbol, struct_fields)
     session.pictures, session.actions.folded_text = pictures, folded_text
+    session.begun = begun
     try:
         with Stops() as stops:
             try:
@@ -136,6 +141,7 @@ class Session:
         self._attached = False
         self.pictures: Sequence[Picture] = ()
         self._drawing: list[Picture] = []
+        self.begun: Callable[[], object] | None = None
 
     def run(
         self,
@@ -156,7 +162,7 @@ class Session:
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
-            stops.watch_process(pid, "process ended")
+            stops.watch_process(pid, PROCESS_ENDED)
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
@@ -219,6 +225,8 @@ class Session:
         self._writer.attached(attach_script(self._loaded, self._plan, self._writer, child))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
+        if self.begun is not None:
+            self.begun()
 
     # --- events ---
 
@@ -234,6 +242,7 @@ class Session:
                 return
             left = self._tick(left)
             if not self._wait(stops, left, fd):
+                self._losses.tell_new()
                 continue
             waiting = self._ring.waiting if self._ring else 0
             self._drain()
@@ -247,10 +256,9 @@ class Session:
     def _wait(self, stops: Stops, left: float | None, fd: int | None) -> bool:
         """Sleep until something happens; whether there are records."""
         ring = self._ring
-        if ring is None or ring.patience is None:
-            return stops.wait(left, fd)
-        ready = stops.wait(ring.patience if left is None else min(left, ring.patience), fd)
-        return ready or ring.waiting > 0
+        limits = (left, ring.patience if ring else None, _LOSSES if self._losses.counted else None)
+        ready = stops.wait(min((item for item in limits if item is not None), default=None), fd)
+        return ready or (ring is not None and ring.patience is not None and ring.waiting > 0)
 
     def _begin_pictures(self) -> None:
         for picture in self.pictures:

@@ -137,7 +137,9 @@ def measure(case: Case, peer: Peer) -> dict[str, Any]:
             found: dict[str, Any] = {"attach": round(time.perf_counter() - started, 3)}
             before = programs(process.pid)
             command = [sys.executable, "-ISc", case.load, folder, str(case.count)]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            load = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if load.returncode:
+                raise Failed("the load failed: " + load.stderr.strip().rpartition("\n")[2])
             after = programs(process.pid)
         finally:
             process.send_signal(signal.SIGINT)

@@ -65,7 +65,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "mountsnoop": (Load(("--comm", "mount"), "mkdir m; mount -t tmpfs -o size=1m none m; umount m", about="mount -t tmpfs -o size=1m none m; umount m"),),
     "filelife": (Load((), "touch one two; sleep 0.3; rm one two"),),
     "filegone": (Load(("--comm", "mv"), "touch one two three; mv one four; mv two three"),),
-    "fileslower": (Load(("-a", "10", "--comm", "cat"), "(sleep 0.2; echo slow) | cat"),),
+    "fileslower": (Load(("-a", "10", "--comm", "cat"), "mkfifo fifo; (exec >fifo; sleep 0.2; echo slow) & cat fifo"),),
     "filetop": (Load(("-C", "--comm", "dd", "1", "3"), "sleep 1.3; dd if=/dev/zero of=file bs=64k count=230; dd if=file of=/dev/null bs=4k", ends=True),),
     "dirtop": (Load(("-C", "-d", "$DIR,/var/log", "1", "3"), "sleep 1.3; mkdir -p a/b; dd if=/dev/zero of=a/b/file bs=64k count=230; cat a/b/file", ends=True),),
     "vfsstat": (Load(("1", "3"), "sleep 1.3; for n in 1 2 3 4 5 6 7; do mkdir d$n; touch f$n; rm f$n; rmdir d$n; done", ends=True),),
@@ -99,7 +99,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "runqlat": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
     "runqlen": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
     "runqslower": (Load(("1000",), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
-    "klockstat": (Load((), "for n in 1 2 3 4 5 6 7; do ls -lR /etc; done"),),
+    "klockstat": (Load((), "python3 \"$SAMPLES_ROOT/tests/workload/work.py\" hold=0.05:7", about="a thread that holds a pipe's mutex seven times for 50 ms, and another that waits for it"),),
     # ---- processes
     "execsnoop": (Load((), "uname -a; sh -c 'date; id'"),),
     "exitsnoop": (Load((), "sleep 0.2; sh -c 'exit 7'; sh -c 'kill -9 $$'"),),
@@ -125,6 +125,11 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "tcpsynbl": (Load((), _CONNECT, about="three connections over the loopback"),),
     "tcpretrans": (Load((), 'python3 -c "\nimport sys\nsys.path.insert(0, \\"$SAMPLES_ROOT/scripts\\")\nfrom btkit.loads import overflows\noverflows()"', about="more connections than a listener's backlog takes"),),
     "tcpdrop": (Load((), 'python3 -c "\nimport sys\nsys.path.insert(0, \\"$SAMPLES_ROOT/scripts\\")\nfrom btkit.loads import overflows\noverflows()"', about="more connections than a listener's backlog takes"),),
+    "pktwho": (Load(("--port", "8023"), _CONNECT, about="three connections over the loopback"),),
+    "skbtrace": (
+        Load(("--drops", "-P", "tcp", "--port", "8024"), "python3 -c 'import socket\nsocket.socket().connect_ex((\"127.0.0.1\", 8024))'", about="a connection that is refused"),
+        Load(("-c", "--port", "8023"), _CONNECT, about="three connections over the loopback"),
+    ),
     # ---- functions, and the tutorial
     "funccount": (Load(("-d", "2", "t:syscalls:sys_enter_*"), "cat /etc/passwd", ends=True),),
     "funclatency": (Load(("-d", "2", "c:malloc"), "for n in 1 2 3; do ls -l /etc; done", ends=True),),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import PATIENCE, Ebt
+from tests.conftest import PATIENCE, ROOT, Ebt
 from tests.kernel.prompt import Prompt, prompt
 from tests.kernel.support import fresh, work
 
@@ -192,7 +192,7 @@ def test_history_between_sessions(ebt: Ebt, tmp_path: Path) -> None:
     second.wait("printf")
     second.type("\r\r")
     second.wait("remembered\r\n")
-    second.child.close(force=True)
+    second.kill()
 
 
 def test_edit(ebt: Ebt, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_edit(ebt: Ebt, tmp_path: Path) -> None:
     session = Prompt(list(ebt.command), tmp_path)
     session.enter("edit")
     session.wait("edited 23")
-    session.child.close(force=True)
+    session.kill()
 
 
 def test_much_output_does_not_freeze_the_prompt(prompt: Prompt) -> None:
@@ -303,3 +303,38 @@ def test_a_program_is_attached_soon_and_costs_little_memory(prompt: Prompt) -> N
     if os.getloadavg()[0] <= (os.cpu_count() or 1):  # a busy machine says nothing about time
         assert min(took) < 0.35 * PATIENCE
     assert (memory[-1] - memory[0]) / 3 < 10_000  # KiB for each further job
+
+
+def test_a_process_that_ends_ends_its_job(ebt: Ebt) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as traced:
+        commands = [f"run opensnoop -p {traced.pid}", f"!kill {traced.pid}; sleep 1", "jobs"]
+        load = subprocess.Popen(
+            [*ebt.command, "repl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        out, _ = load.communicate("\n".join([*commands, ""]), timeout=60 * PATIENCE)
+    assert out.count(f"process {traced.pid} has ended") == 1 and "[1] ended" in out
+
+
+def test_lost_events_and_a_full_map_are_told_once(ebt: Ebt) -> None:
+    name = fresh("r")
+    filtered = f'tracepoint:syscalls:sys_enter_read /comm == "{name}"/'
+    small = f'config = {{ perf_rb_pages = 1; }} {filtered} {{ printf("%s %s\\n", comm, comm); }}'
+    full = f"config = {{ max_map_keys = 2; }} {filtered} {{ @[nsecs] = count(); }}"
+    load = " ".join(work(f"name={name}", "read=1:1000000"))
+    out = piped(ebt, "\n".join([small, full, f"!{load}", "!sleep 1.5", "!echo later", "stop all", ""])).stdout
+    running = out[: out.index("later")]
+    assert running.count("Lost ") == 1 and running.count("map full") == 1, out
+    assert out.count("Total lost event count") == 1
+
+
+def test_a_recorded_kernel_is_compiled_for_and_shown(ebt: Ebt) -> None:
+    recorded = ROOT / "tests" / "kernels" / "5.10.ebtk"
+    commands = [
+        f"kernel {recorded}", "fexit:vfs_read { @ = sum(retval); }", "show c", "show explain",
+        "run opensnoop", "kernel live", "run opensnoop -n nobody_at_all", "show explain",
+        "show plan", "show ast",
+    ]  # fmt: skip
+    out = piped(ebt, "\n".join([*commands, ""])).stdout
+    assert "compiles for Linux 5.10" in out and "on_vfs_read_return" in out and "+ fexit vfs_read" in out
+    assert "'kernel live' ends that" in out and "+ sysret:openat2" in out
+    assert "program on_" in out and "Script  [" in out and "error: there" not in out

@@ -250,6 +250,15 @@ def test_filetop(ebt: Ebt, work: Work) -> None:
     assert "data" in {row["FILE"] for row in rows} and "file" not in {row["FILE"] for row in rows}
 
 
+@pytest.mark.tool("filetop")
+def test_long_names_in_filetop(ebt: Ebt, work: Work) -> None:
+    """The whole name, where the originals cut it at DNAME_INLINE_LEN."""
+    name = "n" * 200
+    command = work(f"time.sleep(1.2); make({name!r}, b'data'); time.sleep(2.3)")
+    rows = tool_rows(ebt, "filetop", "--comm", work.name, command=command)
+    assert {row["FILE"] for row in rows if row["WRITES"]} == {name}
+
+
 @pytest.mark.tool("dirtop")
 def test_dirtop(ebt: Ebt, work: Work) -> None:
     other = work.folder.parent / fresh()

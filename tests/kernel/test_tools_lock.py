@@ -36,7 +36,7 @@ def test_klockstat(ebt: Ebt) -> None:
         assert waits["COUNT"] == 2 * TIMES
         (holds,) = of_pipe(rows, "AVG_HOLD")
         assert holds["COUNT"] == 2 * TIMES and holds["TOTAL_HOLD"] > held * TIMES
-        assert held < holds["MAX_HOLD"] < holds["TOTAL_HOLD"] / (TIMES - 2)
+        assert held < holds["MAX_HOLD"] < holds["TOTAL_HOLD"]
     else:
         assert waits["COUNT"] == TIMES
 

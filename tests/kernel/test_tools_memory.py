@@ -149,6 +149,19 @@ def test_slabratetop_in_text(ebt: Ebt) -> None:
     assert [line.split()[1] for line in lines if "loadavg" in line] == ["loadavg:"] * 2
 
 
+@pytest.mark.tool("drsnoop")
+def test_the_free_memory_of_drsnoop(ebt: Ebt) -> None:
+    """Without CONFIG_KALLSYMS_ALL -v is refused in one line; -v is the tool's own behind its name."""
+    if any(line.split()[2] == "vm_zone_stat" for line in Path("/proc/kallsyms").read_text().splitlines()):
+        pytest.skip("this kernel tells where vm_zone_stat is")
+    for option in ("-v", "-e"):
+        result = ebt("drsnoop", option)
+        (line,) = result.stderr.splitlines()
+        assert (result.rc, result.stdout) == (1, "")
+        assert line.startswith("ebt: error: drsnoop cannot run here: ") and "CONFIG_KALLSYMS_ALL" in line
+    assert len(ebt("-v", "drsnoop", "-v").stderr.splitlines()) > 1
+
+
 WRONG = {
     "memleak 0": "INTERVAL: 0 is too small: at least 1",
     "memleak -p 4194303": "-p: there is no process 4194303",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_runqslower(ebt: Ebt) -> None:
     assert "python3" in {row["PREV COMM"] for row in rows}
     assert tool_rows(ebt, "runqslower", "30000000", command=python(RIVALS)) == []
     mark = fresh()
-    assert tool_rows(ebt, "runqslower", "0", "--comm", mark, command=python(RIVALS)) == []
+    assert tool_rows(ebt, "runqslower", "0", "-c", mark, command=python(RIVALS)) == []
 
 
 @pytest.mark.tool("runqlen")
@@ -135,6 +136,60 @@ def test_offcputime(ebt: Ebt) -> None:
     short = watched(ebt, "offcputime", ROUNDS, "-p", "PID", "-M", "20000", "-U", seconds=1).get("@us", {})
     assert sum(short.values()) < 500_000
     assert watched(ebt, "offcputime", ROUNDS, "-p", "PID", "--state", "2", "-m", "20000", seconds=1) == {}
+
+
+def sleepers(steps: list[str]) -> tuple[list[str], ExitStack]:
+    """Three processes that take these steps: their numbers, and what ends them."""
+    stack = ExitStack()
+    processes = [stack.enter_context(working(f"name={fresh()}", "wait", *steps, "wait")) for _ in range(3)]
+    for process in processes:
+        process.wait_for("ready")
+        process.tell()
+    return [str(process.pid) for process in processes], stack
+
+
+@pytest.mark.tool("offcputime")
+@pytest.mark.parametrize("flag", ["-p", "-t"])
+def test_offcputime_of_several(ebt: Ebt, flag: str) -> None:
+    """Two of three processes, by number: those and no other."""
+    pids, stack = sleepers(ROUNDS * 5)
+    with stack:
+        found = maps(ebt, "-c", "sleep 2", "offcputime", "-K", flag, ",".join(pids[:2]))["@us"]
+    assert {key.rstrip("]").rpartition(",")[2].strip() for key in found} == {*pids[:2]}
+
+
+@pytest.mark.tool("profile")
+@pytest.mark.parametrize("flag", ["-p", "-L"])
+def test_profile_of_several(ebt: Ebt, flag: str) -> None:
+    pids, stack = sleepers(SPINS * 3)
+    with stack:
+        found = maps(ebt, "-c", "sleep 2", "profile", "-F", "199", flag, f"{pids[0]}, {pids[2]}")["@samples"]
+    assert {key.rstrip("]").rpartition(",")[2].strip() for key in found} == {pids[0], pids[2]}
+
+
+@pytest.mark.tool("runqlat")
+def test_runqlat_of_several(ebt: Ebt) -> None:
+    pids, stack = sleepers(ROUNDS * 5)
+    with stack:
+        for name, option in (("runqlat", "-P"), ("cpudist", "-P"), ("runqlat", "-L")):
+            found = maps(ebt, "-c", "sleep 2", name, option, "-p", ",".join(pids[1:]))["@usecs"]
+            assert {key.partition(",")[0].strip() for key in found} == {*pids[1:]}, (name, option)
+
+
+@pytest.mark.tool("runqlat")
+@pytest.mark.tool("cpudist")
+def test_cgroup(ebt: Ebt) -> None:
+    """-c takes a cgroup, as libbpf's tools do; this one has no process."""
+    top = Path("/sys/fs/cgroup")
+    if not (top / "cgroup.procs").exists():
+        pytest.skip("no cgroup2 is mounted at /sys/fs/cgroup")
+    empty = top / fresh("ebt")
+    empty.mkdir()
+    try:
+        for name in ("runqlat", "cpudist"):
+            assert maps(ebt, "-c", "sleep 1", name, "-c", empty) == {}
+    finally:
+        empty.rmdir()
 
 
 @pytest.mark.tool("offcputime")
@@ -208,6 +263,11 @@ def interrupts() -> dict[str, int]:
 
 WRONG = {
     "runqlat -p 4194303": "-p: there is no process",
+    "offcputime -p 1,4194303": "-p: there is no process 4194303",
+    "offcputime -p 1,,2": "-p: '' is no process id",
+    "runqslower -t 1,x": "-t: 'x' is no process id",
+    "profile -v -f": "-v and -f cannot be used together",
+    "hardirqs --cgroup /nothing": "--cgroup: no cgroup '/nothing'",
     "runqlat -P -L": "-P and -L cannot be used together",
     "runqlat 0": "INTERVAL: 0 is too small: at least 1",
     "runqslower much": "MIN_US: 'much' is no integer",

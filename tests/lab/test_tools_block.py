@@ -44,6 +44,17 @@ def disk(raw_disk: str) -> str:
 
 
 @pytest.mark.tool("mdflush")
+def test_mdflush_without_the_module(ebt: Ebt) -> None:
+    """One line, with the module that has the function; the original ends in a traceback."""
+    if os.path.exists("/sys/module/md_mod"):
+        pytest.skip("the module is loaded already")
+    result = ebt("mdflush")
+    (line,) = result.stderr.splitlines()
+    assert (result.rc, result.stdout) == (1, "")
+    assert line.startswith("ebt: error: mdflush cannot run here: ") and "md_flush_request" in line
+
+
+@pytest.mark.tool("mdflush")
 def test_mdflush(ebt: Ebt, md: str, raw_disk: str) -> None:
     """fdatasync() of a RAID device is a flush for each of its calls; of a plain disk none."""
     command = python(

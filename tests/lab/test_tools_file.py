@@ -24,6 +24,7 @@ from tests.kernel.test_tools_file import (  # noqa: F401 (tests that run here to
     test_fsdist,
     test_fsslower,
     test_least_latency_of_fsslower,
+    test_long_names_in_filetop,
     test_mountsnoop,
     test_opensnoop,
     test_opensnoop_filters,
@@ -100,6 +101,18 @@ def test_filegone(ebt: Ebt, work: Work) -> None:
         ("DELETE", "renamed"), ("DELETE", "f2"), ("DELETE", "f3"), ("DELETE", "d"),
     ]  # fmt: skip
     assert tool_rows(ebt, "filegone", "--comm", work.name, "-p", "1", command=command) == []
+
+
+LONG = "n" * 200  # longer than what lies in the dentry itself, and than DNAME_INLINE_LEN on any kernel
+
+
+@pytest.mark.tool("filelife", "filegone")
+def test_long_names(ebt: Ebt, work: Work) -> None:
+    command = work(f"make({LONG!r}); os.rename({LONG!r}, {LONG[1:]!r}); os.unlink({LONG[1:]!r})")
+    rows = tool_rows(ebt, "filegone", "--comm", work.name, command=command)
+    assert [row["FILE"] for row in rows] == [f"{LONG} > {LONG[1:]}", LONG[1:]]
+    rows = tool_rows(ebt, "filelife", "--comm", work.name, command=command)
+    assert [row["FILE"] for row in rows] == [LONG[1:]]
 
 
 @pytest.mark.tool("vfscount")

@@ -18,7 +18,7 @@ from repl.commands import COMMANDS, help_text
 from repl.complete import is_complete
 from repl.definitions import Definitions, definitions_of, variable
 from repl.display import visible
-from repl.flow import BURST, Flow
+from repl.flow import BURST, RATE, Flow
 from repl.lines import STARTS, Command, Line, Nothing, Query, Shell, Text, Wrong, is_command, read_line
 from repl.search import Names
 from repl.shell import HANDLERS
@@ -187,6 +187,8 @@ def test_definitions() -> None:
     known = Definitions().with_text("fn f", "fn f() { }").with_text("set pid", variable("pid", "42"))
     known = known.with_text("set who", variable("who", 'a "b"'))
     assert known.variables() == {"pid": "42", "who": '"a \\"b\\""'}
+    ordered = known.with_text("struct s", "struct s { int a; };").source
+    assert ordered is not None and ordered.text.startswith("struct s")
     assert known.without("fn f").source is not None and Definitions().source is None
 
 
@@ -196,9 +198,11 @@ def numbers(first: int, end: int) -> list[str]:
 
 def test_what_one_can_read_is_shown_whole() -> None:
     flow = Flow()
-    for second in range(20):
-        flow.add(numbers(0, BURST))
-        assert flow.take(float(second)) == (numbers(0, BURST), 0, [])
+    flow.add(numbers(0, BURST))
+    assert flow.take(1.0) == (numbers(0, BURST), 0, [])
+    for second in range(2, 20):
+        flow.add(numbers(0, RATE))
+        assert flow.take(float(second)) == (numbers(0, RATE), 0, [])
     assert not flow.waiting
 
 
@@ -212,10 +216,10 @@ def test_a_flood_is_thinned_and_counted() -> None:
     assert flow.take(1.2) == ([], 99_995, numbers(99_995, 100_000))
     flow.add(["calm"])
     assert flow.take(2.3) == (["calm"], 0, [])
-    flow.add(numbers(0, 3000))
+    flow.add(numbers(0, 9000))
     flow.take(2.4)
-    flow.add(numbers(0, 2000))
-    assert flow.take(2.5, ended=True) == ([], 1900, numbers(1900, 2000))
+    flow.add(numbers(0, 9000))
+    assert flow.take(2.5, ended=True) == ([], 8900, numbers(8900, 9000))
 
 
 def test_control_characters_are_made_visible() -> None:
