@@ -192,7 +192,7 @@ def test_history_between_sessions(ebt: Ebt, tmp_path: Path) -> None:
     second.wait("printf")
     second.type("\r\r")
     second.wait("remembered\r\n")
-    second.child.close(force=True)
+    second.kill()
 
 
 def test_edit(ebt: Ebt, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_edit(ebt: Ebt, tmp_path: Path) -> None:
     session = Prompt(list(ebt.command), tmp_path)
     session.enter("edit")
     session.wait("edited 23")
-    session.child.close(force=True)
+    session.kill()
 
 
 def test_much_output_does_not_freeze_the_prompt(prompt: Prompt) -> None:
