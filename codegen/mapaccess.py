@@ -8,6 +8,7 @@ from codegen.names import identifier
 from codegen.pieces import address, bare, move
 from codegen.plan import Map
 from codegen.program import is_histogram, key_parts
+from codegen.writer import ENTRY
 from lang import ast
 from lang.convert import aggregates, as_int, castable
 from lang.records import dataclass
@@ -85,8 +86,22 @@ def _hint(at: Entry) -> str:
 
 
 def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Expression, ...]) -> Value:
-    """The value of an entry; zero, or an empty string, where there is none."""
-    at = entry(f, name, keys)
+    """The value of an entry; zero, or an empty string, where there is none.
+
+    A number that was read before, with nothing written since, is not read again.
+    """
+    spec, info = f.program.user_map(name)
+    plain = _plain_key(f, spec, keys)
+    known = (ENTRY, spec.name, plain)
+    remembered = f.code.known(known) if plain is not None else None
+    if remembered is not None and info.value is not None:
+        return Value(remembered, info.value)
+    if plain and info.value is not None:
+        f.stack_used += 8
+        key = f.temporary("key", f.program.tables[spec.name].key, plain)
+        at = Entry(spec, f"&{key}", info.value)
+    else:
+        at = entry(f, name, keys)
     if isinstance(at.kind, Aggregate):
         return Value(aggregate_value(f, at.map.name, at.key, at.kind), castable(at.kind))
     if isinstance(at.kind, Record) and aggregates(at.kind):
@@ -101,7 +116,21 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     c_type = f.program.types.name(at.kind)
     source = f"{found}->{member}" if member else f"*{found}"
     text = f.temporary(f"{_hint(at)}_value", c_type, f"{found} ? {source} : 0")
+    if plain is not None:
+        f.code.learn(known, text)
     return Value(text, at.kind)
+
+
+def _plain_key(f: Function, spec: Map, keys: tuple[ast.Expression, ...]) -> str | None:
+    """The key's text where it is a number in a variable, or one written there; empty for a scalar map."""
+    if spec.key is None:
+        return ""
+    c_type = f.program.tables[spec.name].key
+    if len(keys) != 1 or c_type.startswith("struct ") or c_type.endswith("*"):
+        return None
+    if not isinstance(keys[0], ast.Name | ast.Variable | ast.Integer):
+        return None
+    return bare(f.evaluate(keys[0]).text)
 
 
 def record_value(f: Function, name: str, key: str, kind: Record) -> Value:

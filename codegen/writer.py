@@ -10,6 +10,11 @@ from codegen.names import c_string
 from lang.source import Span
 
 INDENT = "    "
+# Lines that change nothing in memory: a value that was read from a map before them is still good.
+_HARMLESS = re.compile(
+    r"[us]\d+ \w+ = (?!.*(?:bpf_loop|bpf_for_each|__sync|xadd))|if \(|return\b|break\b|}|//|#"
+)
+ENTRY = "entry"  # the first word of what is known of a map's entry: (ENTRY, map, key)
 
 
 class Code:
@@ -25,12 +30,15 @@ class Code:
         self._fresh: set[int] = set()  # depths at which a loop begins
         self.learned = 0  # how many values were ever learnt
         self._place: tuple[str, int] | None = None
+        self._entries = 0  # how many entries of maps may be known
 
     @property
     def depth(self) -> int:
         return len(self._known)
 
     def line(self, text: str) -> None:
+        if self._entries:
+            self._forget_entries(text)
         self.lines.append(INDENT * self.depth + text)
 
     def at(self, span: Span) -> None:
@@ -69,6 +77,19 @@ class Code:
     def learn(self, key: object, text: str) -> None:
         self._known[-1][key] = text
         self.learned += 1
+        self._entries += isinstance(key, tuple) and key[0] == ENTRY
+
+    def _forget_entries(self, text: str) -> None:
+        """Forget what was read from maps that this line may change."""
+        harmless = _HARMLESS.match(text.lstrip())
+        left = 0
+        for known in self._known:
+            for key in [key for key in known if isinstance(key, tuple) and key[0] == ENTRY]:
+                if harmless and not re.search(rf"\b{key[1]}\b", text):
+                    left += 1
+                else:
+                    del known[key]
+        self._entries = left
 
     def enclose(self, start: int) -> None:
         """Put the lines from `start` on into a block of their own, so that their memory is given back."""

@@ -153,10 +153,9 @@ class ThisMachine:
         options = script.options if script is not None else ()
         return [(flag, option.description) for option in options for flag in option.flags]
 
-    def explain(self, text: str, before: Source | None) -> str:
+    def explain(self, compiled: Compiled) -> str:
         """What each probe of a program resolves to."""
-        compiled = self.compile(text, before)
-        return explanation(self.machine, compiled.checked.resolutions, compiled, "text")
+        return explanation(compiled.checked.machine, compiled.checked.resolutions, compiled, "text")
 
     def resolved(self, point: str) -> str:
         """One line about an attach point. Raises ScriptError where it cannot be attached."""

@@ -59,7 +59,7 @@ class Host(Protocol):
     def tool_flags(self, name: str) -> list[tuple[str, str]]:
         """(flag, description) of a tool's or script's options."""
 
-    def explain(self, text: str, before: Source | None) -> str:
+    def explain(self, compiled: Compiled) -> str:
         """What each probe of a program resolves to."""
 
     def stage(self, compiled: Compiled, stage: str) -> str:

@@ -52,12 +52,15 @@ def list_tools(state: State, words: Sequence[str]) -> None:
 
 def show_stage(state: State, words: Sequence[str]) -> None:
     """show c|plan|ast|explain [N]"""
-    job = state.job(words[1:])
+    if state.recorded and state.not_run and len(words) == 1:
+        compiled = state.not_run
+    else:
+        compiled = state.job(words[1:]).prepared.compiled
     if words[0] == "explain":
-        state.say(state.host.explain(job.text, state.definitions.source))
+        state.say(state.host.explain(compiled))
     elif words[0] in _STAGES:
-        text = state.host.stage(job.prepared.compiled, _STAGES[words[0]]).rstrip("\n")
-        state.say(state.paint(text, words[0]))
+        shown = state.host.stage(compiled, _STAGES[words[0]]).rstrip("\n")
+        state.say(state.paint(shown, words[0]))
     else:
         raise Refused(f"show c, plan, ast or explain, not '{words[0]}'")
 
@@ -69,7 +72,7 @@ def show_kernel(state: State, words: Sequence[str]) -> None:
         return
     name = "" if words[0] == "live" else words[0]
     state.host.choose_kernel(name)
-    state.recorded = state.host.machine.title if name else ""
+    state.recorded, state.not_run = state.host.machine.title if name else "", None
     state.say(f"programs are compiled for {state.host.machine.title}" + (" and not run" if name else ""))
 
 

@@ -80,6 +80,7 @@ class Shell:
             self._define(found)
         elif state.recorded:
             compiled = state.host.compile(text, state.definitions.source)
+            state.not_run = compiled
             state.say(f"compiles for {state.recorded}: {counted(compiled.plan.points, 'probe')} (not run)")
         else:
             self._start(text, state.host.prepare(text, state.definitions.source))

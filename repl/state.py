@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from codegen.pipeline import Compiled
 from lang.records import dataclass, field
 from repl.definitions import Definitions
 from repl.host import Host
@@ -22,7 +23,7 @@ class State:
 
     `outside` lends the terminal to other programs, `flush` shows what jobs have printed so far. `watched` is
     the map that a terminal redraws, and how often. `recorded` names the kernel that programs are compiled
-    for, if it is not the running one.
+    for, if it is not the running one, `not_run` is the last of these programs.
     """
 
     host: Host
@@ -35,6 +36,7 @@ class State:
     definitions: Definitions = field(default_factory=Definitions)
     watched: tuple[Query, float] | None = None
     recorded: str = ""
+    not_run: Compiled | None = None
     leaving: bool = False
 
     def job(self, words: Sequence[str]) -> Job:

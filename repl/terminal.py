@@ -132,12 +132,16 @@ class Terminal:
 
     def _resolve(self) -> None:
         """On a thread: what the attach points of the text resolve to, once typing has paused for a moment."""
+        machine = self._state.host.machine
         while True:
             self._asking.wait()
             self._asking.clear()
             pause = threading.Event()
             while not pause.wait(_PAUSE) and self._asking.is_set():
                 self._asking.clear()
+            if self._state.host.machine is not machine:
+                machine = self._state.host.machine
+                self._resolver.forget()
             document = self._session.default_buffer.document
             if is_command(document.text, COMMANDS):
                 self._statuses = []

@@ -72,7 +72,8 @@ def _write() -> int:
     if not runs:
         print(f"bench: no results in {KEPT}; see scripts/bench --json", file=sys.stderr)
         return 1
-    PAGE.write_text(page(runs))
+    notes = KEPT / "notes.md"
+    PAGE.write_text(page(runs, notes.read_text() if notes.exists() else ""))
     return 0
 
 

@@ -12,7 +12,7 @@ from benchkit.table import Row, markdown, row_from
 _HEAD = """\
 # Performance
 
-Written by `scripts/bench --write` from the results that are kept in `docs/performance/`; not by hand.
+Written by `scripts/bench --write` from the results and notes kept in `docs/performance/`; not by hand.
 ebt is measured beside bpftrace and BCC on the same load: the programs take turns, a number is the median of
 all turns of all runs, and in brackets behind a peer's number stands ebt's number divided by it. Smaller is
 better unless the target says `≥`.
@@ -39,16 +39,16 @@ machine alone meanwhile; the processor's time is what depends least on others.
 """
 
 
-def page(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page."""
+def page(runs: Sequence[Mapping[str, Any]], notes: str) -> str:
+    """The whole page; `notes` say where the time goes, and what was tried."""
     parts = [_HEAD, _machine(runs), _targets(runs)]
     for part in PARTS:
         rows = _together([_rows(run, part.name) for run in runs])
         if rows:
             parts.append(f"## {part.title}\n\n{markdown(rows)}\n")
-        notes = dict.fromkeys(note for run in runs for note in run.get("notes", {}).get(part.name, ()))
-        parts += ["".join(f"- {note}\n" for note in notes)] if notes else []
-    return "\n".join([*parts, _REPEAT])
+        told = dict.fromkeys(note for run in runs for note in run.get("notes", {}).get(part.name, ()))
+        parts += ["".join(f"- {note}\n" for note in told)] if told else []
+    return "\n".join([*parts, notes, _REPEAT])
 
 
 def _rows(run: Mapping[str, Any], name: str) -> list[Row]:

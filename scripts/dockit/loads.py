@@ -99,7 +99,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "runqlat": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
     "runqlen": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
     "runqslower": (Load(("1000",), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
-    "klockstat": (Load((), "for n in 1 2 3 4 5 6 7; do ls -lR /etc; done"),),
+    "klockstat": (Load((), "python3 \"$SAMPLES_ROOT/tests/workload/work.py\" hold=0.05:7", about="a thread that holds a pipe's mutex seven times for 50 ms, and another that waits for it"),),
     # ---- processes
     "execsnoop": (Load((), "uname -a; sh -c 'date; id'"),),
     "exitsnoop": (Load((), "sleep 0.2; sh -c 'exit 7'; sh -c 'kill -9 $$'"),),
@@ -125,9 +125,19 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "tcpsynbl": (Load((), _CONNECT, about="three connections over the loopback"),),
     "tcpretrans": (Load((), 'python3 -c "\nimport sys\nsys.path.insert(0, \\"$SAMPLES_ROOT/scripts\\")\nfrom btkit.loads import overflows\noverflows()"', about="more connections than a listener's backlog takes"),),
     "tcpdrop": (Load((), 'python3 -c "\nimport sys\nsys.path.insert(0, \\"$SAMPLES_ROOT/scripts\\")\nfrom btkit.loads import overflows\noverflows()"', about="more connections than a listener's backlog takes"),),
+    "pktwho": (Load(("--port", "8023"), _CONNECT, about="three connections over the loopback"),),
+    "skbtrace": (
+        Load(("--drops", "-P", "tcp", "--port", "8024"), "python3 -c 'import socket\nsocket.socket().connect_ex((\"127.0.0.1\", 8024))'", about="a connection that is refused"),
+        Load(("-c", "--port", "8023"), _CONNECT, about="three connections over the loopback"),
+    ),
     # ---- functions, and the tutorial
     "funccount": (Load(("-d", "2", "t:syscalls:sys_enter_*"), "cat /etc/passwd", ends=True),),
     "funclatency": (Load(("-d", "2", "c:malloc"), "for n in 1 2 3; do ls -l /etc; done", ends=True),),
     "stackcount": (Load(("-D", "2", "c:malloc"), "cat /etc/passwd", ends=True),),
+    "hello": (Load((), "uname; id"),),
+    "write": (Load(("-c", "echo 42"), "", ends=True, about=" "),),
+    "open": (Load((), "cat /etc/passwd /no/such/file"),),
+    "execve": (Load((), "uname; ./no-such-program"),),
+    "icmp": (Load((), "ping -c 3 -i 0.2 127.0.0.1"),),
     "reads": (Load((), "cp /etc/passwd copy"),),
 }  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -23,26 +22,24 @@ def test_no_event_is_lost(ebt: Ebt, tmp_path: Path) -> None:
     """3,000,000 writes, a line of text each."""
     file = tmp_path / "out"
     program = r"""
-        tracepoint:syscalls:sys_enter_write /comm == "dd"/ {
+        tracepoint:syscalls:sys_enter_write /pid == cpid/ {
             printf("%d %s %d %d\n", pid, comm, args.fd, args.count);
         }
     """
     writes = 3_000_000
-    started = time.monotonic()
     result = ebt("-q", "-e", program, "-c", dd(writes), "-o", file, timeout=120)
     assert (result.rc, result.stderr) == (0, "")
     with file.open("rb") as text:
         counts = Counter(text)
     (line, number), *rest = [item for item in counts.items() if item[0].strip()]
     assert re.fullmatch(rb"\d+ dd 1 1\n", line) and number == writes and not rest, counts.most_common(5)
-    assert time.monotonic() - started < 60
 
 
 def test_what_is_lost_is_told(ebt: Ebt, tmp_path: Path) -> None:
     """With a tiny ring: delivered + lost = produced."""
     file = tmp_path / "out"
     program = (
-        'tracepoint:syscalls:sys_enter_write /comm == "dd"/ { @n = count(); printf("%d %s\\n", pid, "x"); }'
+        'tracepoint:syscalls:sys_enter_write /pid == cpid/ { @n = count(); printf("%d %s\\n", pid, "x"); }'
     )
     writes = 200_000
     result = ebt(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import PATIENCE, Ebt
+from tests.conftest import PATIENCE, ROOT, Ebt
 from tests.kernel.prompt import Prompt, prompt
 from tests.kernel.support import fresh, work
 
@@ -192,7 +192,7 @@ def test_history_between_sessions(ebt: Ebt, tmp_path: Path) -> None:
     second.wait("printf")
     second.type("\r\r")
     second.wait("remembered\r\n")
-    second.child.close(force=True)
+    second.kill()
 
 
 def test_edit(ebt: Ebt, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_edit(ebt: Ebt, tmp_path: Path) -> None:
     session = Prompt(list(ebt.command), tmp_path)
     session.enter("edit")
     session.wait("edited 23")
-    session.child.close(force=True)
+    session.kill()
 
 
 def test_much_output_does_not_freeze_the_prompt(prompt: Prompt) -> None:
@@ -325,3 +325,16 @@ def test_lost_events_and_a_full_map_are_told_once(ebt: Ebt) -> None:
     running = out[: out.index("later")]
     assert running.count("Lost ") == 1 and running.count("map full") == 1, out
     assert out.count("Total lost event count") == 1
+
+
+def test_a_recorded_kernel_is_compiled_for_and_shown(ebt: Ebt) -> None:
+    recorded = ROOT / "tests" / "kernels" / "5.10.ebtk"
+    commands = [
+        f"kernel {recorded}", "fexit:vfs_read { @ = sum(retval); }", "show c", "show explain",
+        "run opensnoop", "kernel live", "run opensnoop -n nobody_at_all", "show explain",
+        "show plan", "show ast",
+    ]  # fmt: skip
+    out = piped(ebt, "\n".join([*commands, ""])).stdout
+    assert "compiles for Linux 5.10" in out and "on_vfs_read_return" in out and "+ fexit vfs_read" in out
+    assert "'kernel live' ends that" in out and "+ sysret:openat2" in out
+    assert "program on_" in out and "Script  [" in out and "error: there" not in out

@@ -62,25 +62,22 @@ int on_vfs_read_return(struct pt_regs *ctx)
 #line 3 "latency.ebt"
     // @us[comm] = lhist((nsecs - @start[tid]) / 1000, 0, 1000, 100)
     u64 now = bpf_ktime_get_boot_ns();
-    u32 key_2 = tid;
-    u64 *start_2 = at_start.lookup(&key_2);
-    u64 start_value_2 = start_2 ? *start_2 : 0;
-    s64 n = (s64)((u64)((s64)now - (s64)start_value_2) / 1000);
-    struct at_us_key key_3 = {};
-    bpf_get_current_comm(&key_3.key0, 16);
-    key_3.bucket = ebt_lhist_bucket(n, 0, 1000, 100);
-    u64 *us = at_us.lookup(&key_3);
+    s64 n = (s64)((u64)((s64)now - (s64)start_value) / 1000);
+    struct at_us_key key_2 = {};
+    bpf_get_current_comm(&key_2.key0, 16);
+    key_2.bucket = ebt_lhist_bucket(n, 0, 1000, 100);
+    u64 *us = at_us.lookup(&key_2);
     if (us) {
         *us += 1;
     } else {
         u64 one = 1;
-        if (at_us.update(&key_3, &one) < 0) {
+        if (at_us.update(&key_2, &one) < 0) {
             ebt_count_lost(2);
         }
     }
 #line 4 "latency.ebt"
     // delete(@start, tid)
-    u32 key_4 = tid;
-    at_start.delete(&key_4);
+    u32 key_3 = tid;
+    at_start.delete(&key_3);
     return 0;
 }
