@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codegen import builtins
 from codegen.ctypes import is_memory
-from codegen.function import Function, Place, Value
+from codegen.function import Function, Place, Value, behind
 from codegen.mapfields import load_field
 from codegen.names import identifier
 from codegen.pieces import number, text_value
@@ -54,16 +54,33 @@ def _member_place(f: Function, node: ast.Member) -> Place | None:
         pointer = f.evaluate(node.base)
         prefix, struct, space = f"{pointer.text}->", base.to, base.space
     elif isinstance(base, Struct):
-        outer = place_of(f, node.base)
-        if outer is None:
-            raise f.bug(node, "a struct that is nowhere")
-        prefix, struct, space = f"{outer.text}.", base, outer.space  # type: ignore[assignment]
+        return _in_struct(f, node, base)
     else:
         return None
     assert isinstance(struct, Struct)
-    item = next(item for item in f.program.machine.fields(struct) if item.name == node.name)
-    name = f.program.types.member(struct, item)
+    name, item = _member(f, struct, node.name)
     return Place(prefix + name, value_type(item.type, space), space, item)
+
+
+def _member(f: Function, struct: Struct, name: str) -> tuple[str, Field]:
+    """C for the member, behind `.` or `->`, and what it is."""
+    item = next(item for item in f.program.machine.fields(struct) if item.name == name)
+    return f.program.types.member(struct, item), item
+
+
+def _in_struct(f: Function, node: ast.Member, struct: Struct) -> Place:
+    """A member of a struct that lies somewhere, or whose copy a variable, a map or a tuple holds."""
+    outer = place_of(f, node.base)
+    if outer is None:
+        copy = f.evaluate(node.base).text
+        name, item = _member(f, struct, node.name)
+        text = f"(({f.program.types.name(struct)} *){copy})->{name}"
+        return Place(text, value_type(item.type, default_space(f)), "memory", item)
+    name, item = _member(f, struct, node.name)
+    pointer = behind(outer)
+    text = f"({pointer})->{name}" if pointer else f"{outer.text}.{name}"
+    inner: Space = "user" if outer.space == "user" else "kernel"
+    return Place(text, value_type(item.type, inner), outer.space, item)
 
 
 def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:

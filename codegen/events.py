@@ -30,6 +30,7 @@ def emit_event(
     div: int = 0,
     columns: tuple[Column, ...] = (),
     shown: tuple[TableCell, ...] = (),
+    begins: str = "",
 ) -> None:
     """Reserve a record in the ring, fill it in place, submit it; a full ring is counted."""
     kinds = tuple(_sent_type(f, item) for item in values)
@@ -37,7 +38,7 @@ def emit_event(
     ready = [
         None if is_memory(kind) else _evaluate(f, item) for item, kind in zip(values, kinds, strict=True)
     ]
-    with _record(f, action, node, kinds, text, map_name, top, div, columns, shown) as record:
+    with _record(f, action, node, kinds, text, map_name, top, div, columns, shown, begins) as record:
         for number, (item, kind, value) in enumerate(zip(values, kinds, ready, strict=True)):
             place = f"{record}->field{number}"
             if value is None:
@@ -58,9 +59,12 @@ def _record(
     div: int = 0,
     columns: tuple[Column, ...] = (),
     shown: tuple[TableCell, ...] = (),
+    begins: str = "",
 ) -> Iterator[str]:
     """A record in the ring: inside the block its fields are filled, after it it is sent."""
-    event, struct = f.program.event(action, node.span, kinds, text, map_name, top, div, columns, shown)
+    event, struct = f.program.event(
+        action, node.span, kinds, text, map_name, top, div, columns, shown, begins
+    )
     record = f.names.fresh("event")
     if not f.program.has_ringbuf:
         with _perf_record(f, event, struct, record):

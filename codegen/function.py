@@ -40,7 +40,8 @@ class Value:
 class Place:
     """Where a thing lies that must be read: a C lvalue in another address space.
 
-    `context` is the program's own argument, which may be loaded from directly.
+    `context` is the program's own argument, which may be loaded from directly, and so may `memory`, the
+    program's own too: a copy, which the script may overwrite.
     """
 
     text: str
@@ -190,6 +191,8 @@ class Function:
         c_type = self.program.types.name(place.type)
         if place.space == "context":
             return Value(self.shared(place.text, hint, c_type, f"({c_type}){place.text}"), place.type)
+        if place.space == "memory":
+            return Value(self.temporary(hint, c_type, f"({c_type}){place.text}"), place.type)
         return Value(self._fetch(place, c_type, hint), place.type)
 
     def _fetch(self, place: Place, c_type: str, hint: str) -> str:
@@ -197,7 +200,7 @@ class Function:
         if known is None:
             known = self.names.fresh(hint)
             self.code.line(_declare(c_type, known) + " = 0;")
-            self.code.line(f"{reader(place.space)}(&{known}, sizeof({known}), &{place.text});")
+            self.code.line(f"{reader(place.space)}(&{known}, sizeof({known}), {_address(place)});")
             self.code.learn(place.text, known)
         return known
 
@@ -205,6 +208,8 @@ class Function:
         size = word_size(item) * 8
         if place.space == "context":
             word = self.shared(place.text, f"{hint}_bits", f"u{size}", place.text)
+        elif place.space == "memory":
+            word = self.temporary(f"{hint}_bits", f"u{size}", place.text)
         else:
             word = self._fetch(place, f"u{size}", f"{hint}_bits")
         mask = (1 << item.bits) - 1
@@ -224,7 +229,7 @@ class Function:
         size = size_of(place.type)
         if isinstance(place.type, Str):
             # A char array: what follows its NUL is no part of the text, and must not become part of a key.
-            self.read_string(room, str(min(size, size_of(kind))), f"&{place.text}", place.space)
+            self.read_string(room, str(min(size, size_of(kind))), _address(place), place.space)
         else:
             self.code.line(f"{reader(place.space)}(&{room}, {size}, {_address(place)});")
 
@@ -343,10 +348,23 @@ class Function:
 
 
 def _address(place: Place) -> str:
-    """Of a place. BCC would read a whole struct behind a pointer itself, where its name stood."""
-    if isinstance(place.type, Struct) and place.text.startswith("(*("):
-        return f"(void *){place.text[2:-1]}"
-    return f"&{place.text}"
+    pointer = behind(place)
+    if not pointer:
+        return f"&{place.text}"
+    return f"(void *){pointer}" if isinstance(place.type, Struct) else pointer
+
+
+def behind(place: Place) -> str:
+    """The pointer of a place that is all that lies behind one; empty for any other.
+
+    Where `*p` stands BCC reads it itself, and then an address is taken of that value.
+    """
+    text, depth = place.text, 0
+    for at, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if not depth:
+            return text[2:-1] if at == len(text) - 1 and text.startswith("(*(") else ""
+    return ""
 
 
 def reader(space: Space | str) -> str:

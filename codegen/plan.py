@@ -156,7 +156,8 @@ class Event:
     between them. screen: nothing. print_value: one field. print_map, clear, zero: `map` (C name), `top`,
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
-    the column to sort by; `cells` are what it shows, where the script says so.
+    the column to sort by; `cells` are what it shows, where the script says so; `begins` is how the first part
+    of the key begins in the rows to show.
     """
 
     site: int
@@ -170,6 +171,7 @@ class Event:
     div: int = 0
     columns: tuple[Column, ...] = ()
     cells: tuple[TableCell, ...] = ()
+    begins: str = ""
 
 
 @dataclass(frozen=True)

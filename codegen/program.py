@@ -212,6 +212,7 @@ class Program:
         div: int = 0,
         columns: tuple[Column, ...] = (),
         shown: tuple[TableCell, ...] = (),
+        begins: str = "",
     ) -> tuple[Event, str]:
         """A new emitting site, and the name of its C struct."""
         site = len(self.events)
@@ -230,7 +231,9 @@ class Program:
         lines += [f"u8 unused_{at}[{gap}];"] if gap else []
         self.types.composite(name, lines)
         place = place_of(span)
-        event = Event(site, action, at + gap, place, tuple(fields), text, map_name, top, div, columns, shown)
+        event = Event(
+            site, action, at + gap, place, tuple(fields), text, map_name, top, div, columns, shown, begins
+        )
         self.events.append(event)
         return event, name
 

@@ -12,6 +12,7 @@ from lang import ast
 from lang.checked import MapInfo
 from lang.functions_rows import (
     FORMATTERS,
+    TABLE_OPTIONS,
     cells,
     is_empty,
     shown_name,
@@ -65,14 +66,16 @@ def _table(f: Function, node: ast.Call) -> Value:
     sort = sort_name(f, how["sort"]) if "sort" in how else columns[len(columns) - _fields(info)].key
     top = f.constant(how["top"]) if "top" in how else 0
     assert isinstance(top, int)
-    shown = ((item.name, shown_side(f, item.value)) for item in named if item.name not in ("sort", "top"))
+    begins = f.constant(how["begins"]) if "begins" in how else ""
+    assert isinstance(begins, str)
+    shown = ((item.name, shown_side(f, item.value)) for item in named if item.name not in TABLE_OPTIONS)
     names = [column.key for column in columns]
     chosen = tuple(
         TableCell(title, title, names.index(shown_name(value)), shown_type(f, value))
         for title, value in shown
         if not is_empty(value)
     )
-    emit_event(f, "table", node, (), sort, spec.name, top, columns=columns, shown=chosen)
+    emit_event(f, "table", node, (), sort, spec.name, top, columns=columns, shown=chosen, begins=begins)
     return Value("0", VOID)
 
 

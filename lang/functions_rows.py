@@ -16,6 +16,8 @@ from lang.types import INT64, UINT64, VOID, Aggregate, Formatted, Record, Struct
 
 MAX_COLUMNS = 64
 MAX_DIGITS = 9
+_AFTER_THE_MAP = "behind the map, table() takes TITLE = COLUMN, sort = COLUMN, top = NUMBER, begins = TEXT"
+TABLE_OPTIONS = ("sort", "top", "begins")  # what is said of a table() besides its columns
 # formatter → digits behind the point where none are asked for
 UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0, "percent": 2}
 FLAG_SETS = (
@@ -149,11 +151,14 @@ def _table(typing: Typing, call: ast.Call) -> Type | None:
         typing.error(first, f"a {kind.kind}() map is no table", "print(@map) prints it")
     for node in rest:
         if not isinstance(node, ast.NamedArgument):
-            typing.error(node, "table() takes TITLE = COLUMN, sort = COLUMN and top = NUMBER behind the map")
+            typing.error(node, _AFTER_THE_MAP)
         elif node.name == "top":
             value = typing.constant(node.value)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 typing.error(node.value, "table(): top must be a literal that is not negative")
+        elif node.name == "begins":
+            if not isinstance(typing.constant(node.value), str) or info.key is None:
+                typing.error(node.value, "table(): begins is a literal text, of the first part of the key")
         elif node.name == "sort":
             _check_sort(typing, node.value, info)
         else:
@@ -310,7 +315,7 @@ ROWS = (
         1,
         None,
         _table,
-        "table(@map, TITLE = COLUMN, …, sort = COLUMN, top = N)",
+        "table(@map, TITLE = COLUMN, …, sort = COLUMN, top = N, begins = TEXT)",
         "print a map as a table",
     ),
     _formatter("ms", "ms(nanoseconds[, digits])", "nanoseconds as milliseconds", _unit, 2),

@@ -10,7 +10,7 @@ from repl.commands import COMMANDS
 from repl.state import State
 from repl.suggest import Knowledge
 
-_NAMES_PATIENCE = 3.0  # seconds
+_NAMES_PATIENCE = 30.0  # seconds: a completion that gave up would not be asked again until the next key
 
 
 class Names:

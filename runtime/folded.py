@@ -58,9 +58,10 @@ def folded_lines(
     return lines
 
 
-def has_stack(kind: Type | None) -> bool:
-    """Whether a key of this type has a stack in it."""
-    return kind is not None and any(isinstance(part, Stack) for _, part in _places(kind, 0))
+def has_stack(kind: Type | None, space: str = "") -> bool:
+    """Whether a key of this type has a stack in it, or one of the user's or the kernel's."""
+    places = _places(kind, 0) if kind is not None else ()
+    return any(isinstance(part, Stack) and space in ("", part.space) for _, part in places)
 
 
 def _rank(place: tuple[int, Type]) -> int:

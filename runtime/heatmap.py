@@ -77,7 +77,7 @@ def _panel(panel: Panel, clock: Clock, y: int) -> tuple[str, int]:
     inner = "\n".join([
         f'<text class="panel" x="{_EDGE}" y="{y + 14}">{escape(shortened(panel.name, wide - 320))}</text>',
         f'<text class="axis counts" x="{WIDTH - _EDGE}" y="{y + 14}" text-anchor="end">'
-        f"{panel.total:,} values, at most {most:,} in a cell</text>",
+        f"{panel.total:,} value{'' if panel.total == 1 else 's'}, at most {most:,} in a cell</text>",
         *_row_labels(rows, top, height),
         f'<svg class="cells" x="{_LEFT}" y="{top}" width="{wide}" height="{height}"'
         f' viewBox="0 0 {clock.columns} {len(rows)}" preserveAspectRatio="none">{_paths(cells, most)}</svg>',

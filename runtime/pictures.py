@@ -25,6 +25,8 @@ from runtime.values import Values
 _STEP = 0.1  # seconds a column, until there are too many
 _MOST_COLUMNS = 512
 _MOST_PANELS = 16
+# how the kernel comes from a tracepoint or a function to a program
+_TRACING = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__traceiter_", "__bpf_trace_")
 _SHARE = 20  # reading the maps takes at most one part in so many of the time
 
 
@@ -64,18 +66,25 @@ def _is_histogram(item: Map) -> bool:
 
 
 class FlamePicture:
-    """--flame: the amounts of all stacks."""
+    """--flame: the amounts of all stacks.
+
+    A process that has ended has no names any more, so those of new user stacks are looked up while it runs.
+    """
 
     def __init__(self, target: Target, plan: Plan, title: str, subtitle: str) -> None:
         self._target, self._title, self._subtitle = target, title, subtitle
         self._items = {item.name: item for item in flame_maps(plan)}
         self._amounts: dict[tuple[Part, ...], int] = {}
         self._waiting: list[tuple[Map, list[tuple[bytes, int]]]] = []
+        self._named: dict[str, dict[bytes, tuple[Part, ...]]] = {name: {} for name in self._items}
+        self._users = [item for item in self._items.values() if has_stack(item.key, "user")]
+        self._next = 0.0
         self.told = ""
 
     def begin(self, maps: Maps, values: Values) -> None:
-        """Nothing is read before it is thrown away, or the run ends."""
+        """Amounts are read before they are thrown away, or when the run ends."""
         self._maps, self._values = maps, values
+        self._next = time.monotonic() + _STEP
 
     def before_clear(self, name: str) -> None:
         """Keep what the map holds. Its names are looked up later: what came in the meantime would be lost."""
@@ -83,39 +92,59 @@ class FlamePicture:
             self._waiting.append((self._items[name], self._maps.amounts(name)))
 
     def due(self) -> float | None:
-        """At once, if there are names to look up."""
-        return 0.0 if self._waiting else None
+        """At once, if there are names to look up; else when there may be new ones."""
+        return 0.0 if self._waiting else self._next if self._users else None
 
     def tick(self) -> None:
-        """Add what was kept."""
-        while self._waiting:
-            self._add(*self._waiting.pop(0))
+        """Add what was kept, and look up the names of what is new."""
+        self._add_waiting()
+        began = time.monotonic()
+        if not self._users or began < self._next:
+            return
+        for item in self._users:
+            self._parts(item, [key for key, _ in self._maps.amounts(item.name)])
+        ended = time.monotonic()
+        self._next = ended + max(_STEP, (ended - began) * _SHARE)
 
     def end(self) -> None:
         """Write the file."""
         for name in self._items:
             self.before_clear(name)
-        self.tick()
+        self._add_waiting()
         total = sum(self._amounts.values())
         names = ", ".join(item.script_name for item in self._items.values())
         subtitle = f"{names}: {total:,} in {len(self._amounts):,} stacks; {self._subtitle}"
         self._target.write(flame_graph(self._amounts, self._title, subtitle))
         self.told = f"{self._target.path}: {total:,} in {len(self._amounts):,} stacks"
 
-    def _add(self, item: Map, entries: Sequence[tuple[bytes, int]]) -> None:
+    def _add_waiting(self) -> None:
+        while self._waiting:
+            item, entries = self._waiting.pop(0)
+            first = (Part(item.script_name, "key"),) if len(self._items) > 1 else ()
+            keys = self._parts(item, [key for key, _ in entries])
+            for parts, (_, amount) in zip(keys, entries, strict=True):
+                shown = first + parts
+                self._amounts[shown] = self._amounts.get(shown, 0) + amount
+
+    def _parts(self, item: Map, keys: Sequence[bytes]) -> list[tuple[Part, ...]]:
+        """The frames of these keys, looked up once for each."""
         assert item.key is not None
-        first = (Part(item.script_name, "key"),) if len(self._items) > 1 else ()
-        keys = key_parts(item.key, [key for key, _ in entries], self._values)
-        for parts, (_, amount) in zip(keys, entries, strict=True):
-            shown = first + tuple(_shown(parts))
-            self._amounts[shown] = self._amounts.get(shown, 0) + amount
+        known = self._named[item.name]
+        new = [key for key in keys if key not in known]
+        for key, parts in zip(new, key_parts(item.key, new, self._values), strict=True):
+            known[key] = tuple(_shown(parts))
+        return [known[key] for key in keys]
 
 
 def _shown(parts: Sequence[Part]) -> Iterator[Part]:
     """The frames of a key. Addresses without a name are one frame, however many follow each other: each is
-    different in every process, so that nothing else would ever be found beside them."""
+    different in every process, so that nothing else would ever be found beside them. The innermost frames of
+    the tracing itself are left away."""
     before = None
-    for part in parts:
+    last = len(parts)
+    while last and parts[last - 1].space == "kernel" and parts[last - 1].text.startswith(_TRACING):
+        last -= 1
+    for part in parts[:last]:
         if part.space != "key" and part.text.startswith("0x"):
             part = Part("[unknown]", part.space)
             if part == before:
@@ -123,6 +152,12 @@ def _shown(parts: Sequence[Part]) -> Iterator[Part]:
         if part.text:
             yield part
         before = part
+
+
+def _one_line(text: str) -> str:
+    """A printed key, which may hold stacks."""
+    lines = [line.strip() for line in text.split("\n")]
+    return "; ".join(line for line in lines if line and not line.startswith(_TRACING)).replace("; ,", ",")
 
 
 class HeatPicture:
@@ -222,6 +257,6 @@ class HeatPicture:
             keys = [key for name, key in self._cells if name == item.name]
             texts = self._maps.key_names(item.name, keys)
             for key, text in zip(keys, texts, strict=True):
-                shown = f"[{'; '.join(text.split(chr(10)))}]" if item.key is not None else ""
+                shown = f"[{_one_line(text)}]" if item.key is not None else ""
                 panels.append(Panel(f"{item.script_name}{shown}", item.value, self._cells[item.name, key]))
         return panels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from codegen.plan import Event, Map
@@ -43,6 +44,8 @@ def make_table(
     columns += maker.fields(item, raws, numbers)
     names = [column.key for column in event.columns]
     order = list(columns[names.index(event.text)].order)
+    if event.begins:
+        order = [at for at in order if _plain(columns[0].texts[at]).startswith(event.begins)]
     order = order[: event.top] if event.top else order
     titles = [column.title for column in event.columns]
     if event.cells:
@@ -52,6 +55,11 @@ def make_table(
         heads = [f"{quote(name)}: " for name in names]
         return Table(item.script_name, "", [", ".join(_joined(heads, columns, at)) for at in order])
     return _aligned(item.script_name, titles, columns, order)
+
+
+def _plain(text: str) -> str:
+    """What stands in a cell, without JSON's marks, and without the space around a stack."""
+    return str(json.loads(text) if text.startswith('"') else text).strip()
 
 
 def _joined(heads: Sequence[str], columns: Sequence[_Column], at: int) -> list[str]:
@@ -94,7 +102,8 @@ class _Maker:
         order = key_order(kind, size_of(kind), parts)
         texts = self._texts(kind, parts)
         if isinstance(kind, Stack) and kind.depth == 1:
-            return _Column([text.strip() for text in texts], False, order)
+            texts = [_plain(text) for text in texts]
+            return _Column([*map(quote, texts)] if self._values.style == "json" else texts, False, order)
         return _Column(texts, is_number(kind), order, below=isinstance(kind, Stack))
 
     def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:

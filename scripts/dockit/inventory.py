@@ -33,6 +33,9 @@ SYNTAX = (
     ("the address of a variable", "begin { $x = 1; print(&$x); }", "only functions of imported C take one: pass the value"),
     ("`#define` with parameters", "#define TWICE(x) x * 2\nbegin { print(TWICE(1)); }", "`macro twice(x) { x * 2 }`"),
     ("arguments of a user function by name", "uprobe:libc:malloc { print(args.size); }", "`arg0`, `arg1` …: names need the program's debugging information"),
+    ("programs of BPF: `fentry:bpf:PROGRAM`", "fentry:bpf:my_program { @ = count(); }", "`bpftool prog profile`, or the functions that the program calls"),
+    ("the output of an iterator pinned: `iter:task:NAME`", "iter:task:name { print(1); }", "`ebt -o FILE`"),
+    ("`++` of a record's field inside an expression", "begin { print(@m.f++); }", "a statement of its own: `@m[k].f++;`"),
     ("`typeinfo`", "begin { print(typeinfo(1)); }", "`is_str()`, `is_integer()`, `typeof()`"),
     ("floating point numbers", "begin { print(1.5); }", "integers, as in bpftrace; `ms()`, `us()` and `sec()` print fractions"),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,13 @@ class Prompt:
         """Type without ending the line."""
         self.child.send(text)
 
+    def kill(self) -> None:
+        """End it in any state; a process that detaches in an emulated kernel may take seconds to die."""
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
+
     def leave(self) -> int:
         """Ctrl-D, confirmed where it asks; the exit status."""
         self.child.sendcontrol("d")
@@ -62,4 +70,4 @@ def prompt(ebt: Ebt, tmp_path: Path) -> Iterator[Prompt]:
     try:
         yield made
     finally:
-        made.child.close(force=True)
+        made.kill()

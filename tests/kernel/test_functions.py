@@ -311,6 +311,7 @@ def test_find_and_len(ebt: Ebt) -> None:
 
 def test_len_of_a_stack(ebt: Ebt) -> None:
     assert begin(ebt, "$s = kstack; print(len($s) > 2); print(len(kstack(2)));") == ["true", "2"]
+    assert begin(ebt, "print(kstack(1) == kstack(1, 1)); print(len(kstack(3, 1)));") == ["false", "3"]
 
 
 def test_function_address(ebt: Ebt) -> None:

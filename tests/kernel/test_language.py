@@ -378,3 +378,30 @@ def test_a_division_by_zero_is_told(ebt: Ebt) -> None:
     result = ebt("-q", "-e", "begin { $x = (uint64)$1; print(40 / $x); print(40 % $x); }", "0")
     assert lines(result.stdout) == ["40", "0"] and result.rc == 0
     assert result.stderr.count("stdin:1:") == 2 and "warning" in result.stderr and "0" in result.stderr
+
+
+COPIES = """
+struct inner { char a; u32 b : 3; u32 c : 5; char name[8]; }
+struct outer { u64 first; struct inner in; u16 many[6]; struct outer *next; }
+begin {
+    $p = (struct outer *)curtask; $i = 2;
+    $q = *$p;
+    print(($q.first == $p.first, $q.in.a == $p.in.a, $q.in.b == $p.in.b, $q.in.c == $p.in.c));
+    print(($q.many[3] == $p.many[3], $q.many[$i] == $p.many[$i], $q.in.name == $p.in.name));
+    $n = $q.in; @m[1] = $p.in; @s = *$p; $t = (7, *$p);
+    print(($n.b == $p.in.b, @m[1].c == $p.in.c, @s.many[5] == $p.many[5], $t.1.first == $p.first));
+    for $kv : @m { print($kv.1.a == $p.in.a); }
+    print(((*$p).in.b == $p.in.b, (*($p + 1)).first == $p[1].first, $q.next == $p.next));
+    print(*(int8 *)curtask == (int8)*(uint32 *)curtask);
+    print(((*curtask).pid == tid, (*(*curtask).mm).pgd == curtask.mm.pgd));
+    clear(@m); clear(@s);
+}
+"""
+
+
+def test_structs_behind_pointers_and_copies_of_them(ebt: Ebt) -> None:
+    result = ebt("-q", "-e", COPIES)
+    assert result.stderr == "" and result.stdout.split("\n") == [
+        "(true, true, true, true)", "(true, true, true)", "(true, true, true, true)", "true",
+        "(true, true, true)", "true", "(true, true)", "", "", "",
+    ], result  # fmt: skip

@@ -115,6 +115,24 @@ def test_flame_graph_of_a_tool(ebt: Ebt, tmp_path: Path) -> None:
         assert any(line.startswith(f"{name};") for line in result.stdout.splitlines()) == printed
 
 
+def test_names_of_a_process_that_has_ended(ebt: Ebt, tmp_path: Path) -> None:
+    name, file = fresh(), tmp_path / "f.svg"
+    command = " ".join(work(f"name={name}", "toupper=7:23", "sleep=2"))
+    result = ebt("-q", "stackcount", "-U", "-P", "--flame", file, "--cmd", command, "c:toupper")
+    assert (result.rc, result.stderr) == (0, ""), result
+    there = frames(file)
+    assert (there[name], there["toupper"]) == ((23, "key"), (23, "user"))
+
+
+@pytest.mark.parametrize("tool", ["profile", "offcputime", "stackcount", "biostacks", "klockstat"])
+def test_every_tool_of_stacks(ebt: Ebt, tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "f.svg"
+    words = ["t:sched:sched_switch"] if tool == "stackcount" else []
+    result = ebt("-q", "-c", "sleep 1", tool, "--flame", file, *words)
+    assert (result.rc, result.stderr) == (0, ""), result
+    assert "all" in frames(file)
+
+
 def test_heat_map_in_a_browser(ebt: Ebt, tmp_path: Path, window: Browser) -> None:
     """Reads of two sizes a second apart: each in its row, and in columns of their times."""
     name, file = fresh(), tmp_path / "heat.svg"

@@ -94,7 +94,8 @@ def test_a_program_of_several_lines(prompt: Prompt) -> None:
 
 def test_errors_leave_the_session(prompt: Prompt) -> None:
     prompt.enter("begin { @x = nothing_such; }")
-    prompt.wait("nothing_such.*Unknown identifier|[Uu]n(known|defined)")
+    prompt.wait(r"\x1b\[0;31;4mnothing_such")  # underlined in red
+    prompt.wait("unknown identifier")
     prompt.child.sendcontrol("c")
     prompt.enter("bogus")
     prompt.wait("there is no command 'bogus'")
@@ -192,7 +193,7 @@ def test_history_between_sessions(ebt: Ebt, tmp_path: Path) -> None:
     second.wait("printf")
     second.type("\r\r")
     second.wait("remembered\r\n")
-    second.child.close(force=True)
+    second.kill()
 
 
 def test_edit(ebt: Ebt, tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_edit(ebt: Ebt, tmp_path: Path) -> None:
     session = Prompt(list(ebt.command), tmp_path)
     session.enter("edit")
     session.wait("edited 23")
-    session.child.close(force=True)
+    session.kill()
 
 
 def test_much_output_does_not_freeze_the_prompt(prompt: Prompt) -> None:

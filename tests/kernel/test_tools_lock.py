@@ -28,7 +28,7 @@ def hold(name: str) -> str:
 @pytest.mark.tool("klockstat")
 def test_klockstat(ebt: Ebt) -> None:
     name = fresh()
-    rows = tool_rows(ebt, "klockstat", "--comm", name, command=hold(name))
+    rows = tool_rows(ebt, "klockstat", "--comm", name, "-c", "", command=hold(name))
     (waits,) = of_pipe(rows, "AVG_WAIT")
     held = HELD * 1000_000
     assert held / 2 < waits["MAX_WAIT"] <= waits["TOTAL_WAIT"] and waits["TOTAL_WAIT"] > held / 2 * TIMES
@@ -44,7 +44,8 @@ def test_klockstat(ebt: Ebt) -> None:
 @pytest.mark.tool("klockstat")
 def test_klockstat_excludes(ebt: Ebt) -> None:
     name = fresh()
-    for options in (("-p", "1"), ("--comm", fresh()), ("--comm", name, "-L", "0xffff000000000001")):
+    no_lock = ("--comm", name, "-L", "0xffff000000000001")
+    for options in (("-c", "vfs_"), ("-p", "1"), ("--comm", fresh()), no_lock):
         rows = tool_rows(ebt, "klockstat", *options, command=hold(name))
         assert of_pipe(rows, "AVG_WAIT") == of_pipe(rows, "AVG_HOLD") == []
 
@@ -57,7 +58,7 @@ def test_klockstat_by_thread_and_stack(ebt: Ebt) -> None:
     assert {row["COMM"] for row in rows} == {name} and len(waits) == 3
     assert len({row["TID"] for row in waits}) == 3
     assert all(row["TOTAL_WAIT"] > HELD / 2 * 1000_000 for row in waits)
-    result = ebt("-q", "-c", hold(name), "klockstat", "--comm", name, "-s", "3", "-n", "1", "-T")
+    result = ebt("-q", "-c", hold(name), "klockstat", "--comm", name, "-s", "3", "-T")
     text = lines(result.stdout)
     at = next(n for n, line in enumerate(text) if "pipe_write" in line)
     assert text[at + 1].strip().startswith("vfs_write+") and text[at + 2].strip().startswith("ksys_write+")

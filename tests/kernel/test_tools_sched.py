@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, working
+from tests.kernel.support import fresh, until, working
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -179,15 +179,23 @@ def test_runqlat_of_several(ebt: Ebt) -> None:
 @pytest.mark.tool("runqlat")
 @pytest.mark.tool("cpudist")
 def test_cgroup(ebt: Ebt) -> None:
-    """-c takes a cgroup, as libbpf's tools do; this one has no process."""
-    top = Path("/sys/fs/cgroup")
-    if not (top / "cgroup.procs").exists():
-        pytest.skip("no cgroup2 is mounted at /sys/fs/cgroup")
-    empty = top / fresh("ebt")
+    """-c takes a cgroup, as libbpf's tools do: one without processes, then with one of three."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    tops = [words[1] for words in mounts if words[2] == "cgroup2"]
+    if not tops:
+        pytest.skip("no cgroup2 is mounted")
+    empty = Path(tops[0], fresh("ebt"))
     empty.mkdir()
     try:
         for name in ("runqlat", "cpudist"):
             assert maps(ebt, "-c", "sleep 1", name, "-c", empty) == {}
+        pids, stack = sleepers(ROUNDS * 5)
+        with stack:
+            (empty / "cgroup.procs").write_text(pids[1])
+            for name in ("runqlat", "cpudist"):
+                found = maps(ebt, "-c", "sleep 1", name, "-P", "-c", empty)["@usecs"]
+                assert {key.partition(",")[0].strip() for key in found} == {pids[1]}
+        assert until(lambda: not (empty / "cgroup.procs").read_text())
     finally:
         empty.rmdir()
 

@@ -133,6 +133,21 @@ def test_kernel_functions(trace: Trace) -> None:
     assert "@none" not in run.out
 
 
+def test_stacks_behind_trampolines(trace: Trace) -> None:
+    """They begin with the traced function; what calls it is the second."""
+    name = fresh()
+    program = f"""
+        fentry:vfs_read /comm == "{name}"/ {{ @in[kstack(1)] = count(); @from[kstack(1, 1)] = count(); }}
+        fexit:vfs_read /comm == "{name}"/ {{ @out[kstack(2)] = count(); @to[kstack(1, 1)] = count(); }}
+    """
+    run = trace(program, f"name={name}", "read=100:23")
+    for pattern in (
+        r"@in\[\n {8}vfs_read\+\d+\n\]: 23", r"@from\[\n {8}\w*ksys_read\+\d+\n\]: 23",
+        r"@out\[\n {8}vfs_read\+\d+\n {8}\w*ksys_read\+\d+\n\]: 23", r"@to\[\n {8}\w*ksys_read\+\d+\n\]: 23",
+    ):  # fmt: skip
+        assert re.search(pattern, run.out), run.out
+
+
 def test_trampolines(trace: Trace) -> None:
     """fentry and fexit: arguments by name at both ends, the result."""
     name = fresh()

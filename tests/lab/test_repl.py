@@ -76,7 +76,7 @@ def test_a_tool_for_one_name(prompt: Prompt) -> None:
     prompt.wait(r"\[1\] attached")
     subprocess.run(work(f"name={name}", "open=/etc/hostname:3"), check=True)
     for _ in range(3):
-        prompt.wait(rf"{name} .*/etc/hostname")
+        prompt.wait(rf"{name} [^\r\n]*/etc/hostname")
     prompt.enter("stop 1")
     prompt.wait(r"\[1\] ended")
     assert prompt.leave() == 0

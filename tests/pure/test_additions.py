@@ -41,7 +41,9 @@ WRONG = {
     "table(5);": "table() expects a map",
     "@a[1] = 5; table(@a, sort = b);": "there is no such column to sort by",
     "@a[1] = 5; table(@a, top = -1);": "table(): top must be a literal that is not negative",
-    "@a[1] = 5; table(@a, 1);": "table() takes TITLE = COLUMN, sort = COLUMN and top = NUMBER behind the map",
+    "@a[1] = 5; table(@a, 1);":
+        "behind the map, table() takes TITLE = COLUMN, sort = COLUMN, top = NUMBER, begins = TEXT",
+    "@a[1] = 5; table(@a, begins = 1);": "table(): begins is a literal text, of the first part of the key",
     "@a[1] = 5; table(@a, SIZE = b);": "there is no such column",
     "@a[1] = 5; table(@a, SIZE = kb(b));": "kb() of what is no column",
     "@a[1] = 5; table(@a, SIZE = kb(key));": "kb() makes text of a number among the values",
