@@ -131,7 +131,7 @@ def _rows(
 
 
 def after_boot(setup: SetUp) -> list[Row]:
-    """The first use after a boot, when no file is in memory; and the first use ever, with no cache of ebt's."""
+    """The first use after a boot, when no file is in memory; and the first ever, with no cache of ebt's."""
     rows = []
     for what, ever in (("the first use after a boot", False), ("the first use ever", True)):
         setup.progress(what)
