@@ -117,7 +117,8 @@ def _children(pid: int) -> list[int]:
 
 def _reason(said: bytes) -> str:
     lines = said.decode("utf-8", "replace").strip().splitlines()
-    return next((line for line in lines if "rror" in line), lines[-1] if lines else "it said nothing")
+    errors = [line for line in lines if "rror" in line and "RLIMIT" not in line]  # of this it only warns
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 class Attached:
