@@ -29,7 +29,7 @@ from lang.probes import BY_NAME, KINDS, expand_attach_point, mechanism
 from lang.records import dataclass, field, replace
 from lang.resolution import Resolution
 from lang.settings import Settings, read_settings
-from lang.types import INT64, Aggregate, Type, size_of
+from lang.types import INT64, Aggregate, Tuple, Type, size_of
 
 MAX_TEXTS = 8  # programs that differ in nothing but the text that they show
 MAX_ROUNDS = 50
@@ -356,6 +356,8 @@ class _Checker(Statements):
         if info.kind and MAP_KINDS[info.kind] != aggregates(info.value):
             wanted = "percpuhash or percpulruhash" if aggregates(info.value) else "hash or lruhash"
             self.error(info.span, f"{info.name} holds {info.value}, which needs {wanted}, not {info.kind}")
+        if info.key == Tuple(()):
+            self.error(info.span, f"the key of {info.name} is an empty tuple", "@x = …: a map without a key")
         limit = MAX_KEY_BYTES if self.machine.supports("big_keys").works else MAX_OLD_KEY_BYTES
         if info.key is not None and size_of(info.key) > limit:
             message = f"the key of {info.name} has {size_of(info.key)} bytes: the limit is {limit}"

@@ -287,6 +287,8 @@ def _measure(kind: Type) -> tuple[int, int]:
             return size, 1
         case Buffer(size):
             return -(-(4 + size) // 4) * 4, 4
+        case Tuple(()):
+            return 1, 1  # no map holds values of no bytes
         case Tuple(elements) | Record(_, elements):
             return _lay_out(elements)[1:]
         case Stack():

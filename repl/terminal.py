@@ -19,6 +19,7 @@ from pygments import highlight
 from pygments.formatters import TerminalFormatter
 from pygments.lexers import get_lexer_by_name
 
+from lang.diagnostics import ScriptError
 from repl.commands import COMMANDS
 from repl.complete import is_complete
 from repl.completer import SuggestCompleter
@@ -128,7 +129,15 @@ class Terminal:
         return not self._is_program(text) or is_complete(text)
 
     def _check(self, text: str) -> None:
-        self._shell.check(text)
+        """Raise ScriptError for a wrong program, and underline what is wrong until the text changes."""
+        try:
+            self._shell.check(text)
+        except ScriptError as wrong:
+            first = wrong.diagnostics[0]
+            if first.span.source.text == text:
+                place = Status(first.span.start, first.span.end, False, first.message)
+                self._statuses = [*self._statuses, place]
+            raise
 
     def _resolve(self) -> None:
         """On a thread: what the attach points of the text resolve to, once typing has paused for a moment."""

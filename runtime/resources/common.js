@@ -91,10 +91,16 @@ function begin(search, reset, layout) {
   const fit = () => {
     root.removeAttribute("viewBox");
     root.setAttribute("width", width());
-    tools.setAttribute("x", width() - 346);
-    const legend = byId("legend"), size = legend.getBBox();
-    legend.setAttribute("transform", `translate(${width() - 16 - size.width} 36)`);
-    told.setAttribute("x", width() - 16 - size.width - 24);
+    const left = byId("title").getComputedTextLength() + 28, room = Math.max(width() - left - 16, 150);
+    tools.setAttribute("x", left);
+    tools.setAttribute("width", room);
+    field.style.width = `${Math.min(Math.max(room - 105, 40), 215)}px`;
+    // in a narrow window what was found is more than what the colours mean
+    const legend = byId("legend"), narrow = width() < 560;
+    legend.style.display = narrow ? "none" : "";
+    const taken = narrow ? 0 : legend.getBBox().width;
+    legend.setAttribute("transform", `translate(${width() - 16 - taken} 36)`);
+    told.setAttribute("x", width() - 16 - (taken ? taken + 24 : 0));
     fitSubtitle();
     layout();
   };

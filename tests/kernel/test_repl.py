@@ -94,7 +94,8 @@ def test_a_program_of_several_lines(prompt: Prompt) -> None:
 
 def test_errors_leave_the_session(prompt: Prompt) -> None:
     prompt.enter("begin { @x = nothing_such; }")
-    prompt.wait("nothing_such.*Unknown identifier|[Uu]n(known|defined)")
+    prompt.wait(r"\x1b\[0;31;4mnothing_such")  # underlined in red
+    prompt.wait("unknown identifier")
     prompt.child.sendcontrol("c")
     prompt.enter("bogus")
     prompt.wait("there is no command 'bogus'")

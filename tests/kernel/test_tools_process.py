@@ -14,9 +14,10 @@ import pytest
 
 from tests.conftest import Ebt
 from tests.kernel.support import fresh, running, until, working
-from tests.kernel.test_tools_block import python, rows_of
+from tests.kernel.test_tools_block import group, python, rows_of
 from tests.lab.support import tool_rows
 
+__all__ = ["group"]  # a fixture
 pytestmark = pytest.mark.kernel
 TIMES = 23
 
@@ -37,6 +38,15 @@ def test_execsnoop(ebt: Ebt) -> None:
     rows = tool_rows(ebt, "execsnoop", "-n", "tru", "-U", "-M", command=python(script))
     mine = [row for row in rows if mark in row["ARGS"]]
     assert len(mine) == TIMES and {(row["UID"], row["PCOMM"]) for row in mine} == {(0, "python3")}
+
+
+@pytest.mark.tool("execsnoop")
+def test_execsnoop_of_a_cgroup(ebt: Ebt, group: Path) -> None:
+    """Programs that start in the group, and none that start beside it."""
+    run = f"[subprocess.run('/bin/true') for _ in range({TIMES})]\n"
+    script = f"import os,subprocess\n{run}open('{group}/cgroup.procs', 'w').write('0')\n{run}"
+    rows = tool_rows(ebt, "execsnoop", "-c", str(group), command=python(script))
+    assert [row["ARGS"].strip() for row in rows] == ["/bin/true"] * TIMES
 
 
 def named(comm: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
