@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from codegen.entry import MISSED
 from codegen.pipeline import Compiled, compile_script
 from codegen.plan import Plan
 from ebt import kept
 from ebt.asked import About, Asked
-from ebt.explain import way_of
 from ebt.kept import Ready
 from ebt.machines import choose_machine
 from ebt.messages import tell
 from ebt.options import Options, UsageError
 from ebt.request import Request, parse_request
 from ebt.run import NEEDS_ROOT, require_process
-from ebt.show import show_stage
 from ebt.tools import tool_of
 from kernel.mounts import private_tracefs
-from kernel.resolve import resolve
 from lang.ast import Script
 from lang.check import resolutions
 from lang.diagnostics import Diagnostic, ScriptError
+from lang.later import later
 from lang.machine import Machine, SourceLine, UserFunction, UserProbe
 from lang.options import Given, values_for, wanted
 from lang.parser import parse
@@ -37,6 +35,12 @@ from lang.resolution import Resolution
 from lang.source import Source
 from runtime.bpf import Compiler
 from runtime.fitting import compile_fitting
+
+if TYPE_CHECKING:
+    from ebt import explain, show
+    from kernel import resolve
+else:  # for some options only
+    explain, show, resolve = map(later, ("ebt.explain", "ebt.show", "kernel.resolve"))
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,13 @@ class Built:
     lasting: bool  # whether the same words give the same program while nothing in `ready.files` changes
 
 
-def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | None:
+def build(
+    asked: Asked, compiler: Compiler, sources: list[Source], meanwhile: Callable[[Plan], None]
+) -> Built | None:
     """Compile what was asked for, for this kernel; None where only a stage was to be shown.
 
-    Raises what ebt.failures describes, and About for words that ask for something else than a run.
+    `meanwhile` is called with the plan while clang compiles. Raises what ebt.failures describes, and About
+    for words that ask for something else than a run.
     """
     started = time.monotonic()
     named: list[tuple[str, str, int | str]] = []
@@ -66,11 +73,12 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
     shown = _shown(compiled, request, options)
     _warn(shown, options)
     if options.stage:
-        show_stage(compiled, options.stage)
+        show.show_stage(compiled, options.stage)
         return None
     _require_probes(compiled, request)
     _require_maps(compiled, options)
     front = time.monotonic()
+    compiler.meanwhile = partial(meanwhile, compiled.plan)
     compiled, code = compile_fitting(
         compiled, partial(compile_for, request, machine.as_machine, options), compiler, request.source.name
     )
@@ -84,7 +92,7 @@ def build(asked: Asked, compiler: Compiler, sources: list[Source]) -> Built | No
 
 
 def _resolve_and_note(named: list[tuple[str, str, int | str]], kind: str, text: str) -> int | str:
-    number = resolve(kind, text)
+    number = resolve.resolve(kind, text)
     named.append((kind, text, number))
     return number
 
@@ -172,7 +180,7 @@ def _require_maps(compiled: Compiled, options: Options) -> None:
 def _tell_times(compiled: Compiled, started: float, front: float) -> None:
     for program in compiled.plan.programs:
         for point in program.attach[:50]:
-            tell(f"attaching {point.label} by {way_of(program, point)}")
+            tell(f"attaching {point.label} by {explain.way_of(program, point)}")
     now = time.monotonic()
     tell(f"compiled in {(front - started) * 1000:.0f} ms, clang and load in {(now - front) * 1000:.0f} ms")
 

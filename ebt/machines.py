@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebt.options import Options, UsageError
 from kernel.live import LiveMachine
-from kernel.recorded import RecordedMachine
 from lang.diagnostics import nearest
+from lang.later import later
 from lang.machine import Machine, Support
+
+if TYPE_CHECKING:
+    from kernel import recorded
+else:  # for --kernel
+    recorded = later("kernel.recorded")
 
 FEATURES = (
     "tracepoint", "raw_tracepoint", "kprobe", "fentry", "uprobe", "perf_event", "hardware", "ringbuf",
@@ -50,7 +55,7 @@ class CompileOnly:
 def choose_machine(options: Options, *, loads: bool, privileged: bool) -> Machine:
     """The machine to compile for. Raises ProfileError or UsageError."""
     if options.kernel:
-        machine: Machine = RecordedMachine(Path(options.kernel))
+        machine: Machine = recorded.RecordedMachine(Path(options.kernel))
     else:
         if options.btf and not Path(options.btf).exists():
             raise UsageError(f"--btf: there is no file '{options.btf}'")

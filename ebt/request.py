@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ebt.asked import COMMANDS, Asked, NoScript, ShowHelp, read_asked
 from ebt.imports import Imports
 from ebt.options import BEHIND, Options, UsageError, read_options
 from ebt.tools import all_tools, is_bare
-from kernel.resolve import resolve
 from lang.ast import Script
-from lang.command_line import CommandLineError, HelpWanted, help_text, read_getopts, read_words
 from lang.diagnostics import nearest
 from lang.fold import Constant
+from lang.later import later
 from lang.options import Given, Resolve
 from lang.parser import parse
 from lang.records import dataclass, field
 from lang.source import Source
+
+if TYPE_CHECKING:
+    from kernel import resolve
+    from lang import command_line
+else:  # for scripts with options
+    command_line, resolve = later("lang.command_line"), later("kernel.resolve")
 
 # Whether a script may have options: then it is parsed before anything else is begun.
 _ASKS = re.compile(r"^[ \t]*(?:option|import)\b|\bgetopt\s*\(", re.MULTILINE)
@@ -68,7 +74,9 @@ def _nothing_of_that_name(missing: NoScript) -> str:
     return f"there is no tool, command or file '{missing.name}'; {hint}"
 
 
-def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) -> tuple[Options, Request]:
+def parse_request(
+    asked: Asked, sources: list[Source], find: Resolve | None = None
+) -> tuple[Options, Request]:
     """ebt's options and the script, parsed where options must be known; `find` reads the system's names."""
     source, tool = asked.source, asked.tool
     sources.append(source)
@@ -77,7 +85,8 @@ def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) 
         script = parse(source, Imports(sources))
     if script is not None and (tool is not None or script.options):
         called = tool.name if tool else source.name
-        given, for_ebt = _given(script, called, [*(tool.words if tool else ()), *asked.rest], find)
+        words = [*(tool.words if tool else ()), *asked.rest]
+        given, for_ebt = _given(script, called, words, find or resolve.resolve)
         options = read_options([*asked.flags, *for_ebt])
         values = _for_flame(script, given.options, options)
         return options, Request(source, script, given.parameters, values)
@@ -91,11 +100,11 @@ def parse_request(asked: Asked, sources: list[Source], find: Resolve = resolve) 
 
 def _given(script: Script, name: str, words: list[str], find: Resolve) -> tuple[Given, list[str]]:
     try:
-        given, for_ebt = read_words(script, words, BEHIND, find)
-    except CommandLineError as wrong:
+        given, for_ebt = command_line.read_words(script, words, BEHIND, find)
+    except command_line.CommandLineError as wrong:
         raise UsageError(f"{name}: {wrong}") from None
-    except HelpWanted:
-        raise ShowHelp(help_text(script, name)) from None
+    except command_line.HelpWanted:
+        raise ShowHelp(command_line.help_text(script, name)) from None
     commands = [given.options.get(option.name) for option in script.options if option.kind == "command"]
     return given, [*for_ebt, *(word for text in commands if text for word in ("-c", str(text)))]
 
@@ -113,7 +122,7 @@ def _for_flame(
 
 def _getopts(script: Script, before: list[str], behind: list[str]) -> Given:
     try:
-        given = read_getopts(script, behind)
-    except CommandLineError as wrong:
+        given = command_line.read_getopts(script, behind)
+    except command_line.CommandLineError as wrong:
         raise UsageError(str(wrong)) from None
     return Given((*before, *given.parameters), given.options)

@@ -19,6 +19,7 @@ from lang.source import Source
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from codegen.plan import Plan
     from ebt.compiling import Built
     from kernel.live import LiveMachine
     from kernel.typetable import TypeTable
@@ -66,21 +67,32 @@ def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
 
 def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
     """Compile and load. The compiler's process starts first: it opens clang while we import the front end."""
+    early = _Early()
     with interrupts.fatal():
         compiler_class: type[Compiler] = import_module("runtime.bpf").Compiler
         with compiler_class() as compiler:
-            compiler.meanwhile = _tracing
-            built: Built | None = import_module("ebt.compiling").build(asked, compiler, sources)
+            built: Built | None = import_module("ebt.compiling").build(asked, compiler, sources, early)
     if built is None:
         return None
-    loaded: Loaded = _tracing().load(built.ready.plan, built.ready.object, built.machine, built.compiled.c)
+    ready = built.ready
+    loaded: Loaded = _tracing().load(ready.plan, ready.object, built.machine, built.compiled.c, early.loaded)
     # kept when all is attached: nobody waits for it then
-    return built.ready, loaded, partial(kept.keep, asked, built.ready) if built.lasting else None
+    return ready, loaded, partial(kept.keep, asked, ready) if built.lasting else None
 
 
 def _tracing() -> ModuleType:
-    """What runs a program: 20 ms of imports, which are done while clang compiles."""
+    """What runs a program: 20 ms of imports."""
     return import_module("ebt.tracing")
+
+
+class _Early:
+    """What can be done while clang compiles: those imports, and the maps."""
+
+    def __init__(self) -> None:
+        self.loaded: Loaded | None = None
+
+    def __call__(self, plan: Plan) -> None:
+        self.loaded = _tracing().create_maps(plan)
 
 
 class _TypesOnDemand:

@@ -17,7 +17,7 @@ from ebt.options import Options, UsageError
 from kernel.ksyms import kernel_symbol
 from runtime.attaching import attach_script
 from runtime.jsonl import JsonWriter
-from runtime.load import Loaded, LoadError, load
+from runtime.load import Loaded, LoadError, create_maps, load
 from runtime.session import run as run_session
 from runtime.text import Output, TextWriter, Writer
 from runtime.usersymbols import user_symbol
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from runtime.pictures import Picture
 
-__all__ = ["LoadError", "Loaded", "load", "run"]
+__all__ = ["LoadError", "Loaded", "create_maps", "load", "run"]
 
 
 def run(loaded: Loaded, ready: Ready, begun: Callable[[], object] | None = None) -> int:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property, wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-from kernel import binaries, elf, lines, usdt
-from kernel.demangle import can_demangle
 from kernel.functions import FunctionNames
 from kernel.match import is_pattern, matcher, matching
 from kernel.typetable import TypeTable
+from lang.later import later
 from lang.machine import Field, Function, Parameter, SourceLine, Tracepoint, UserFunction, UserProbe
 from lang.types import Enum, Struct, Type
+
+if TYPE_CHECKING:
+    from kernel import binaries, demangle, elf, lines, usdt
+else:  # only scripts with user probes need them
+    binaries, demangle, elf, lines, usdt = map(
+        later, ("kernel.binaries", "kernel.demangle", "kernel.elf", "kernel.lines", "kernel.usdt")
+    )
 
 # arch/*/include/asm/syscall_wrapper.h; the last is without wrappers
 _PREFIXES = (
@@ -140,7 +146,7 @@ class KernelMachine(ABC):
     @kept
     def cpp_functions(self, path: str, name: str) -> tuple[UserFunction, ...] | None:
         """Functions of C++ by their names in the source; None where nothing here demangles them."""
-        return elf.functions_of_cpp(path, name) if can_demangle() else None
+        return elf.functions_of_cpp(path, name) if demangle.can_demangle() else None
 
     @kept
     def source_line(self, path: str, file: str, line: int, column: int) -> SourceLine:

@@ -9,17 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel import elf, functions, modules, tracefs
+from kernel import functions, tracefs
 from kernel.base import KernelMachine, kept
 from kernel.btf import Blob, Btf, BtfError, holds_name, read_blob
 from kernel.cpus import possible_cpus
 from kernel.typetable import TypeTable
-from kernel.unseen import UnseenTracepoints
 from lang.checksum import blake2b
+from lang.later import later
 from lang.machine import Field, Support, Tracepoint
 
 if TYPE_CHECKING:
+    from kernel import elf, modules, unseen
     from kernel.features import LiveFeatures
+else:  # few scripts need them
+    elf, modules, unseen = map(later, ("kernel.elf", "kernel.modules", "kernel.unseen"))
 
 _BTF_DIRECTORY = Path("/sys/kernel/btf")
 # A member of struct pt_regs that no other architecture has.
@@ -56,8 +59,8 @@ class LiveMachine(KernelMachine):
         return tracefs.find_tracefs()
 
     @cached_property
-    def _unseen(self) -> UnseenTracepoints:
-        return UnseenTracepoints(self.types)
+    def _unseen(self) -> unseen.UnseenTracepoints:
+        return unseen.UnseenTracepoints(self.types)
 
     def _open_btf(self) -> Btf | None:
         if self._btf_path is not None:

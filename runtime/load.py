@@ -73,19 +73,39 @@ class HasTypes(Protocol):
     def types(self) -> TypeTable: ...
 
 
-def load(plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str = "") -> Loaded:
-    """Create the maps and load the programs of a plan; nothing is attached yet.
-
-    `c_text`, the C that the object was compiled from, lets a LoadError name the script's line.
-    Raises LoadError, with nothing left in the kernel.
-    """
+def create_maps(plan: Plan) -> Loaded:
+    """The maps of a plan, which can be made while its programs are still being compiled. Raises LoadError."""
     raise_limits()
     loaded = Loaded(plan)
     try:
         for item in plan.maps:
-            loaded.maps[item.name] = _create(item, obj, plan)
+            loaded.maps[item.name] = _create(item, plan)
             if item.name == LABELS:
                 map_update(loaded.maps[item.name], bytes(item.key_size), _labels(plan, item.value_size))
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+def load(
+    plan: Plan, obj: Object, machine: HasTypes | None = None, c_text: str = "", early: Loaded | None = None
+) -> Loaded:
+    """Create the maps and load the programs of a plan; nothing is attached yet.
+
+    `c_text`, the C that the object was compiled from, lets a LoadError name the script's line. `early` is
+    what create_maps gave for a plan: it is used if the maps are still the same ones, and closed if not.
+    Raises LoadError, with nothing left in the kernel.
+    """
+    if early is not None and early.plan.maps == plan.maps and early.plan.settings == plan.settings:
+        loaded, early.plan = early, plan
+    else:
+        if early is not None:
+            early.close()
+        loaded = create_maps(plan)
+    try:
+        for item in plan.maps:
+            _compare(item, next((spec for spec in obj.maps if spec.name == item.name), None))
         for program in plan.programs:
             loaded.programs.append(_load_program(program, obj, plan, loaded, machine, c_text))
     except BaseException:
@@ -229,8 +249,7 @@ class Loaded:
 # --- maps -------------------------------------------------------------------------------------------
 
 
-def _create(item: Map, obj: Object, plan: Plan) -> int:
-    _compare(item, next((spec for spec in obj.maps if spec.name == item.name), None))
+def _create(item: Map, plan: Plan) -> int:
     entries = item.max_entries
     if not entries and item.kind in ("ringbuf", "perf_array"):
         entries = plan.settings.ring_bytes if item.kind == "ringbuf" else possible_cpus()

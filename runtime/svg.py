@@ -78,10 +78,11 @@ class Target:
 
     def __init__(self, flag: str, path: str) -> None:
         self._flag, self.path = flag, path
-        self._real = os.path.realpath(path)
+        self._real = path
         try:
-            self._whole = _replaceable(self._real)
+            self._whole = _replaceable(path)
             if self._whole:
+                self._real = os.path.realpath(path)
                 fd, name = self._beside()
                 os.close(fd)
                 os.unlink(name)

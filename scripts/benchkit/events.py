@@ -35,7 +35,8 @@ KINDS: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
 }
 _LOST = re.compile(rb"[Ll]ost (\d+) events?|(\d+) events? (?:were )?lost|lost_events\D+(\d+)")
 _SLOWEST = 20_000
-_SEARCH = 4  # halvings of the gap between a rate with and one without loss
+_SECONDS = 2
+_SEARCH = 3  # halvings of the gap between a rate with and one without loss
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _deliver(
 ) -> _Delivery:
     """A run of the load; its time lasts until the tracer has written its last line and ended."""
     output = setup.scratch / "events"
-    words = [setup.python, "-I", str(HERE / "load.py"), str(setup.rounds(3, 2)), str(rate), str(writers)]
+    words = [setup.python, "-I", str(HERE / "load.py"), str(_SECONDS), str(rate), str(writers)]
     with attached(tracer, command, output) as running:
         started = running.elapsed
         done = subprocess.run(words, capture_output=True, text=True)
@@ -97,15 +98,15 @@ def _command(tracer: Tracer, kind: str) -> list[str] | None:
 
 
 def _highest(
-    setup: SetUp, tracer: Tracer, command: Sequence[str], writers: int
+    setup: SetUp, tracer: Tracer, command: Sequence[str], writers: int, halvings: int
 ) -> tuple[float, list[_Delivery]]:
-    """The highest rate at which nothing was lost: as fast as it goes, else by halving."""
+    """The highest rate at which nothing was lost: as fast as it goes, else by halving, or 0."""
     tried = [_deliver(setup, tracer, command, 0, writers)]
     if tried[0].whole:
         return tried[0].rate, tried
     without, with_loss = 0.0, tried[0].rate
     rate = max(with_loss * tried[0].delivered / tried[0].made, _SLOWEST)
-    for _ in range(setup.rounds(_SEARCH, 2)):
+    for _ in range(halvings):
         found = _deliver(setup, tracer, command, rate, writers)
         tried.append(found)
         if found.whole:
@@ -137,10 +138,14 @@ def _kind(setup: SetUp, kind: str, writers: int) -> list[Row]:
         if command is None:
             continue
         setup.progress(f"events: {kind}, {writers} writers, {tracer.name}")
-        found = setup.attempt(f"{kind}, {tracer.name}", partial(_highest, setup, tracer, command, writers))
+        # searching takes a while: what is printed most is searched for
+        halvings = setup.rounds(_SEARCH, 2) if writers == 1 and kind == next(iter(KINDS)) else 0
+        highest = partial(_highest, setup, tracer, command, writers, halvings)
+        found = setup.attempt(f"{kind}, {tracer.name}", highest)
         if found is None:
             continue
-        rates[tracer.name] = [found[0] / 1000]
+        if found[0]:
+            rates[tracer.name] = [found[0] / 1000]
         costs[tracer.name] = [found[1][0].each]
         shares[tracer.name] = [found[1][0].delivered / found[1][0].made * 100]
     what = f"{kind}, {writers} writer{'s' if writers > 1 else ''}"

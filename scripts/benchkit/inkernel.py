@@ -55,7 +55,7 @@ def in_kernel(setup: SetUp) -> list[Row]:
                 return calls(running.pid).since(before)
 
         with bpf_statistics():
-            found = in_turn(setup.rounds(5, 3), [*setup.peers.tracers, *setup.peers.bcc(name)], cost)
+            found = in_turn(setup.rounds(2, 2), [*setup.peers.tracers, *setup.peers.bcc(name)], cost)
         target = {"bpftrace": 1.0, "BCC": 1.0}
         rows.append(Row(name, "a call", "ns", each(found, lambda one: one.nanoseconds), target))
         rows.append(Row(name, "instructions verified", "", each(found, lambda one: one.verified)))

@@ -13,6 +13,7 @@ from benchkit.table import Row
 
 PROBES = (1, 10, 100, 1000)
 LINES = (10, 100, 1000)
+_LONG = 4000  # characters: such a start takes bpftrace 20 s
 _PEERS_MOST = 100  # probes: bpftrace 0.27 takes 5 GiB for them, and ten times that for ten times as many
 _LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 
@@ -81,9 +82,10 @@ def _rows(setup: SetUp, what: str, text: str, alone: bool = False) -> list[Row]:
         return running.stop()
 
     found: dict[str, list[Sample]] = {}
+    rounds = 1 if len(text) > _LONG else setup.rounds(3, 1)
     for tracer in setup.peers.tracers[: 1 if alone else None]:
         got = setup.attempt(
-            f"{what}: {tracer.name}", partial(in_turn, setup.rounds(3 if not alone else 1, 1), [tracer], once)
+            f"{what}: {tracer.name}", partial(in_turn, rounds, [tracer], once)
         )
         found.update(got or {})
     return [
@@ -96,7 +98,7 @@ def _rows(setup: SetUp, what: str, text: str, alone: bool = False) -> list[Row]:
 def idle(setup: SetUp) -> list[Row]:
     """Attached, and nothing happens."""
     setup.progress("idle")
-    seconds = setup.rounds(10, 3)
+    seconds = setup.rounds(6, 3)
     text = 'tracepoint:syscalls:sys_enter_sync /pid == 1/ { printf("%d\\n", pid); @ = count(); }'
 
     def once(tracer: Tracer) -> float:

@@ -118,8 +118,8 @@ def _rows(
         return running.stop()
 
     in_turn(1, tracers, once)  # to warm up
-    found = in_turn(setup.rounds(5, 3), tracers, once)
-    sizes = in_turn(setup.rounds(3, 1), tracers, lambda tracer: memory(tracer, command(tracer)))
+    found = in_turn(3, tracers, once)
+    sizes = in_turn(1, tracers, lambda tracer: memory(tracer, command(tracer)))
     return [
         Row(what, "start to attached", "ms", each(found, lambda one: one.to_attached * 1000),
             {"bpftrace": wall, "BCC": bcc}),
@@ -131,23 +131,24 @@ def _rows(
 
 
 def after_boot(setup: SetUp) -> list[Row]:
-    """The first use after a boot: nothing of the files in memory, ebt's own cache empty."""
-    setup.progress("first use")
-    what = "one-liner, nothing in memory, no cache of ebt's"
-    number = 0
+    """The first use after a boot, when no file is in memory; and the first ever, with no cache of ebt's."""
+    rows = []
+    for what, ever in (("the first use after a boot", False), ("the first use ever", True)):
+        setup.progress(what)
 
-    def once(tracer: Tracer) -> Sample:
-        nonlocal number
-        number += 1
-        os.sync()
-        Path("/proc/sys/vm/drop_caches").write_text("3")
-        empty = setup.scratch / f"cache{number}"
-        with attached(tracer, tracer.program(COUNT), environment={"XDG_CACHE_HOME": str(empty)}) as running:
-            pass
-        return running.stop()
+        def once(tracer: Tracer, ever: bool = ever) -> Sample:
+            os.sync()
+            Path("/proc/sys/vm/drop_caches").write_text("3")
+            number = time.time_ns()
+            more = {"XDG_CACHE_HOME": str(setup.scratch / f"cache{number}")} if ever else {}
+            text = f"{COUNT} // {number}" if tracer.family == "ebt" else COUNT
+            with attached(tracer, tracer.program(text), environment=more) as running:
+                pass
+            return running.stop()
 
-    found = in_turn(setup.rounds(3, 1), setup.peers.tracers, once)
-    return [
-        Row(what, "start to attached", "ms", each(found, lambda one: one.to_attached * 1000)),
-        Row(what, "processor, start to end", "ms", each(found, lambda one: one.cpu * 1000)),
-    ]
+        found = in_turn(2, setup.peers.tracers, once)
+        rows += [
+            Row(what, "start to attached", "ms", each(found, lambda one: one.to_attached * 1000)),
+            Row(what, "processor, start to end", "ms", each(found, lambda one: one.cpu * 1000)),
+        ]
+    return rows

@@ -134,5 +134,10 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "funccount": (Load(("-d", "2", "t:syscalls:sys_enter_*"), "cat /etc/passwd", ends=True),),
     "funclatency": (Load(("-d", "2", "c:malloc"), "for n in 1 2 3; do ls -l /etc; done", ends=True),),
     "stackcount": (Load(("-D", "2", "c:malloc"), "cat /etc/passwd", ends=True),),
+    "hello": (Load((), "uname; id"),),
+    "write": (Load(("-c", "echo 42"), "", ends=True, about=" "),),
+    "open": (Load((), "cat /etc/passwd /no/such/file"),),
+    "execve": (Load((), "uname; ./no-such-program"),),
+    "icmp": (Load((), "ping -c 3 -i 0.2 127.0.0.1"),),
     "reads": (Load((), "cp /etc/passwd copy"),),
 }  # fmt: skip

@@ -87,11 +87,11 @@ def test_biosnoop(ebt: Ebt, disk: str) -> None:
 def test_slabratetop(ebt: Ebt) -> None:
     """What one process takes of the cache filp, which both ways count alike."""
     with working("wait", "open=/dev/null:2300", "wait") as process:
+        process.wait_for("ready")
         tool = ["slabratetop", "-C", "-p", str(process.pid), "1"]
         with running([*original(tool[0]), *tool[1:]]) as peer, running([*ebt.command, *tool]) as ours:
             settle(peer, "loadavg")
             ours.attached()
-            process.wait_for("ready")
             process.tell()
             process.wait_for("ready\nready")
             time.sleep(3 * PATIENCE)

@@ -154,6 +154,16 @@ def test_a_long_run_has_longer_columns(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert {counts[4] for column, counts in columns.items() if column < len(columns) - 1} <= {30, 40, 50}
 
 
+def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    try:
+        Target("--flame", f"/proc/self/fd/{write}").write("a picture")
+        assert os.read(read, 100) == b"a picture"
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.svg"
     target = Target("--flame", str(file))
