@@ -30,11 +30,14 @@ class Names:
 
     def _fill(self) -> None:
         machine = self._machine
-        tools = self._state.host.tools("")
-        found = catalogue_of(machine)
-        if machine is self._machine:
-            self._tools, self._catalogue = tools, found
-            self._there.set()
+        try:
+            tools = self._state.host.tools("")
+            found = catalogue_of(machine)
+            if machine is self._machine:
+                self._tools, self._catalogue = tools, found
+        finally:
+            if machine is self._machine:
+                self._there.set()  # without names too: nobody is to wait for them in vain
 
     def known(self, asked: bool) -> Knowledge:
         """Everything at this moment; `asked` by a key. Waits a little for names being read, on a thread."""

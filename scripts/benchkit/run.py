@@ -83,7 +83,7 @@ _at_work: set[int] = set()
 
 def _wait(process: subprocess.Popen[bytes], started: float) -> Sample:
     """The end of a process, and of what it left behind: ebt does not wait for its compiler's last breath."""
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(PATIENCE, _signal, (process.pid, signal.SIGKILL))
     watchdog.start()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
@@ -95,6 +95,12 @@ def _wait(process: subprocess.Popen[bytes], started: float) -> Sample:
         cpu += usage.ru_utime + usage.ru_stime
         peak = max(peak, usage.ru_maxrss)
     return Sample(wall, cpu, peak)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Not by Popen: that waits for a process which has ended, and its cost would be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _orphans() -> list[resource.struct_rusage]:
@@ -111,7 +117,8 @@ def _children(pid: int) -> list[int]:
 
 def _reason(said: bytes) -> str:
     lines = said.decode("utf-8", "replace").strip().splitlines()
-    return next((line for line in lines if "rror" in line), lines[-1] if lines else "it said nothing")
+    errors = [line for line in lines if "rror" in line and "RLIMIT" not in line]  # of this it only warns
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 class Attached:
@@ -142,7 +149,7 @@ class Attached:
     def stop(self) -> Sample:
         """End it, wait, and say what it cost from start to end."""
         if self.sample is None:
-            self._process.send_signal(signal.SIGINT)
+            _signal(self.pid, signal.SIGINT)
             self.sample = replace(_wait(self._process, self._started), to_attached=self.to_attached)
         return self.sample
 
@@ -179,7 +186,7 @@ def attached(
         if running is not None:
             running.stop()
         else:
-            process.kill()
+            _signal(process.pid, signal.SIGKILL)
             _wait(process, started)
         if reader:
             reader.join(5)

@@ -141,7 +141,8 @@ def after_boot(setup: SetUp) -> list[Row]:
             Path("/proc/sys/vm/drop_caches").write_text("3")
             number = time.time_ns()
             more = {"XDG_CACHE_HOME": str(setup.scratch / f"cache{number}")} if ever else {}
-            with attached(tracer, tracer.program(f"{COUNT} // {number}"), environment=more) as running:
+            text = f"{COUNT} // {number}" if tracer.family == "ebt" else COUNT
+            with attached(tracer, tracer.program(text), environment=more) as running:
                 pass
             return running.stop()
 
