@@ -265,9 +265,15 @@ def _split(probe: ast.Probe, targets: list[Target], machine: Machine) -> list[tu
 
 
 def _by_text(group: tuple[Target, ...], names: set[str]) -> list[tuple[Target, ...]]:
-    """Of a few targets each has its own program where it shows its text; many share one that looks it up."""
+    """Of a few targets each has its own program where it shows its text; many share one that looks it up.
+
+    Not where it asks of the call's entry: two functions of which one ends in a jump to the other return from
+    the same place of the stack, and are told apart by having a map of calls each.
+    """
     named = "func" in names and BY_NAME[group[0].kind].named
-    if not (named or "probe" in names) or len(group) > MAX_TEXTS:
+    entered = {"args", "duration"} & names or any(map(ARGUMENT.fullmatch, names))
+    alone = entered and mechanism(group[0]) in ("kretprobe", "uretprobe")
+    if not (named or "probe" in names) or (len(group) > MAX_TEXTS and not alone):
         return [group]
     parts: dict[str, list[Target]] = {}
     for target in group:

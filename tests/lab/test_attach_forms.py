@@ -41,14 +41,15 @@ def test_the_texts_of_many_functions(trace: Trace) -> None:
     only = f'/comm == "{name}"/'
     program = f"""
         kprobe:vfs_* {only} {{ @k[probe] = count(); }}
-        kretprobe:vfs_* {only} {{ @r[func, duration > 0] = count(); }}
+        kretprobe:vfs_* {only} {{ @r[func] = count(); }}
+        kretprobe:vfs_w* {only} {{ @d[func, duration > 0] = count(); }}
         fentry:vfs_w* {only} {{ @f[probe, func] = count(); }}
     """
     run = trace(program, f"name={name}", "read=100:23", "write=10:7")
     shown = [line for line in run.lines if "vfs_read" in line or "vfs_write" in line]
     assert sorted(shown) == [
-        "@f[fentry:vmlinux:vfs_write, vfs_write]: 7", "@k[kprobe:vfs_read]: 23", "@k[kprobe:vfs_write]: 7",
-        "@r[vfs_read, true]: 23", "@r[vfs_write, true]: 7",
+        "@d[vfs_write, true]: 7", "@f[fentry:vmlinux:vfs_write, vfs_write]: 7", "@k[kprobe:vfs_read]: 23",
+        "@k[kprobe:vfs_write]: 7", "@r[vfs_read]: 23", "@r[vfs_write]: 7",
     ], run.out  # fmt: skip
 
 
