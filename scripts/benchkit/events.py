@@ -23,8 +23,8 @@ KINDS: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "emit of 4 fields": (f"{_PROBE} {{ emit(pid, comm, FD = args.fd, COUNT = args.count); }}", None, ()),
     "printf as JSON": (PRINTF, PRINTF, ("-f", "json")),
     "a string of up to 256 bytes": (
-        f'{_PROBE} {{ printf("%d %s\\n", pid, str(curtask->mm->arg_start, 256)); }}',
-        f'{_PROBE} {{ printf("%d %s\\n", pid, str(curtask->mm->arg_start, 256)); }}',
+        f'{_PROBE} {{ printf("%s %s\\n", comm, str(args->buf, 256)); }}',
+        f'{_PROBE} {{ printf("%s %s\\n", comm, str(args->buf, 256)); }}',
         (),
     ),
     "a kernel stack": (

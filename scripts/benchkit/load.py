@@ -9,12 +9,13 @@ import time
 
 OUR_FD = 777
 _BURST = 0.001  # seconds between two bursts
+_TEXT = b"x" * 249 + b"\0"  # what is written, for those who print it
 _BATCH = 1000  # writes between two looks at the clock
 
 
 def write(seconds: float, rate: float, most: int) -> int:
     """The writes of one process; how many."""
-    data, put, clock = b"x", os.write, time.perf_counter
+    data, put, clock = _TEXT, os.write, time.perf_counter
     done, start = 0, clock()
     while done < most and (now := clock() - start) < seconds:
         due = min(most, int(now * rate) + 1 if rate else done + _BATCH)

@@ -37,8 +37,16 @@ def describe(peers: Peers) -> dict[str, str]:
         "python": platform.python_version(),
         "bcc": _said(["dpkg-query", "-W", "-f", "${Version}", "libbpfcc"]) or "unknown",
         "bpftrace": ", ".join(one.name.split()[1] for one in peers.bpftraces) or "not installed",
-        "bcc's own tools": str(peers.headers or "no kernel headers named: not measured"),
+        "bcc's own tools": _headers(peers.headers),
     }
+
+
+def _headers(folder: Path | None) -> str:
+    """Which kernel's headers BCC's own tools are compiled with."""
+    if folder is None:
+        return "not measured: no kernel headers were named"
+    text = " ".join(_lines(str(folder / "include/generated/utsrelease.h")))
+    return f"with the headers of {text.split(chr(34))[1]}" if '"' in text else "with a kernel's headers"
 
 
 def _commit() -> str:
