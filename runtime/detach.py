@@ -8,6 +8,7 @@ as the programs are off, or after `PATIENCE` seconds.
 
 from __future__ import annotations
 
+import _thread  # threading takes its time to import, and most runs detach little
 import os
 import select
 import signal
@@ -20,6 +21,11 @@ from runtime.attach import Attached
 PATIENCE = 1.0  # programs that are still attached then may count on for a while; nobody reads it any more
 _FEW = 4  # links to trampolines and raw tracepoints, which close at once
 _THREADS = 64  # where the kernel lets them, they wait for the same grace period
+
+# Jobs of the prompt end on threads side by side: a child that kept another's pipe open would wait for it, and
+# that one for this, with all programs still attached.
+_forking = _thread.allocate_lock()
+_going: set[int] = set()  # the ends that parents close when they want their children to go on
 
 
 def detach_all(attached: list[Attached]) -> None:
@@ -48,39 +54,42 @@ class _Child:
     """
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
-        self._done, told = os.pipe()
-        go, self._go = os.pipe()
-        try:
-            child = os.fork()
-        except OSError:
-            child = -1
-        if child == 0:
-            _serve(groups, (go, self._go), told)
-        os.close(told)
-        os.close(go)
+        with _forking:
+            self._done, told = os.pipe()
+            go, self._go = os.pipe()
+            _going.add(self._go)
+            try:
+                child = os.fork()
+            except OSError:
+                child = -1
+            if child == 0:
+                _serve(groups, go, told)
+            os.close(told)
+            os.close(go)
         if child > 0:
             os.waitpid(child, 0)
 
     def wait(self) -> None:
         """Until the programs are detached."""
-        os.close(self._go)
+        with _forking:
+            _going.remove(self._go)
+            os.close(self._go)
         poll = select.poll()
         poll.register(self._done, select.POLLIN)
         poll.poll(PATIENCE * 1000)
         os.close(self._done)
 
 
-def _serve(groups: Sequence[Sequence[int]], go: tuple[int, int], told: int) -> NoReturn:
+def _serve(groups: Sequence[Sequence[int]], go: int, told: int) -> NoReturn:
     """In a child of the child, which nobody has to wait for."""
     try:
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(stop, signal.SIG_IGN)
         if os.fork() == 0:
-            os.close(go[1])
-            for number in (0, 1, 2):
+            for number in (*_going, 0, 1, 2):
                 with suppress(OSError):
                     os.close(number)
-            os.read(go[0], 1)  # its end: the parent has closed its own
+            os.read(go, 1)  # its end: the parent has closed its own
             for links in groups:
                 _close_all(links)
             os.close(told)

@@ -100,7 +100,7 @@ def test_a_call_that_began_before(ebt: Ebt) -> None:
     """It runs no body, and is told."""
     name = fresh()
     program = f'sysret:*nanosleep /comm == "{name}"/ {{ @ = count(); printf("%d", duration); }}'
-    with working(f"name={name}", "say", "sleep=2") as worker:
+    with working(f"name={name}", "say", "sleep=8") as worker:
         worker.wait_for(r"^pid \d+")
         with running([*ebt.command, "-e", program, "-p", str(worker.pid)]) as run:
             result = run.end()

@@ -228,15 +228,19 @@ def test_killed_it_leaves_nothing(ebt: Ebt, tmp_path: Path) -> None:
     name = fresh("r")
     session.enter(f"tracepoint:syscalls:sys_enter_openat {{ @{name}[comm] = count(); }}")
     session.wait("attached")
-    listed = ["bpftool", "map", "list"]
-    assert name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    assert name in bpf_maps()
     assert session.child.pid is not None
     os.kill(session.child.pid, signal.SIGKILL)
     session.child.wait()
     deadline = time.monotonic() + 10 * PATIENCE
-    while name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout:
+    while name in bpf_maps():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def bpf_maps() -> str:
+    """All maps that the kernel holds."""
+    return subprocess.run(["bpftool", "map", "list"], capture_output=True, text=True, check=True).stdout
 
 
 def piped(ebt: Ebt, text: str) -> subprocess.CompletedProcess[str]:
@@ -339,3 +343,16 @@ def test_a_recorded_kernel_is_compiled_for_and_shown(ebt: Ebt) -> None:
     assert "compiles for Linux 5.10" in out and "on_vfs_read_return" in out and "+ fexit vfs_read" in out
     assert "'kernel live' ends that" in out and "+ sysret:openat2" in out
     assert "program on_" in out and "Script  [" in out and "error: there" not in out
+
+
+def test_jobs_that_end_together_leave_nothing(ebt: Ebt) -> None:
+    """Each has a child that detaches it: no child may keep what another waits for."""
+    names = [fresh("r") for _ in range(6)]
+    programs = [f"tracepoint:syscalls:sys_enter_openat {{ @{name}[comm] = count(); }}" for name in names]
+    for _ in range(3):
+        done = piped(ebt, "\n".join([*programs, "stop all", ""]))
+        assert done.stdout.count("] ended") == len(names), done.stdout
+        deadline = time.monotonic() + 10 * PATIENCE
+        while re.search("|".join(names), bpf_maps()):
+            assert time.monotonic() < deadline, bpf_maps()
+            time.sleep(0.2)
