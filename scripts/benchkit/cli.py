@@ -92,7 +92,7 @@ def _measure(options: argparse.Namespace, ebt: Path) -> int:
     notes: dict[str, list[str]] = {}
     results: dict[str, object] = {"machine": head, "quick": options.quick, "notes": notes}
     failed = False
-    with tempfile.TemporaryDirectory(prefix="ebt-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ebt-") as scratch:
         for part in _wanted(options):
             told = notes.setdefault(part.name, [])
             setup = SetUp(

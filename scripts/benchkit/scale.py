@@ -23,7 +23,7 @@ def scale(setup: SetUp) -> list[Row]:
     rows = []
     names = _functions(setup)
     for count in PROBES[:2] if setup.quick else PROBES:
-        points = ",\n".join(f"uprobe:{setup.scratch}/libc.so.6:{name}" for name in names[:count])
+        points = ",\n".join(f"uprobe:{setup.scratch}/c:{name}" for name in names[:count])
         what, text = f"{count:,} probe{'s' if count > 1 else ''}", f"{points} {{ @ = count(); }}"
         rows += _rows(setup, what, text, alone=count > _PEERS_MOST)
     for count in LINES[:2] if setup.quick else LINES:
@@ -32,7 +32,7 @@ def scale(setup: SetUp) -> list[Row]:
 
 
 def _functions(setup: SetUp) -> list[str]:
-    shutil.copy(_LIBC, setup.scratch / "libc.so.6")
+    shutil.copy(_LIBC, setup.scratch / "c")
     said = subprocess.run(["nm", "-D", "--defined-only", _LIBC], capture_output=True, text=True).stdout
     found: dict[str, str] = {}
     for line in said.splitlines():
