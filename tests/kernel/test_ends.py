@@ -122,6 +122,8 @@ def test_a_signal_before_it_is_attached(ebt: Ebt, number: signal.Signals) -> Non
         with running([*ebt.command, "-e", script(name)]) as run:
             time.sleep(delay * PATIENCE)
             result = run.end(number)
+        if "Fatal Python error: init_" in result.stderr:
+            continue  # the interpreter's own start, before anything of ebt's runs
         assert "Traceback" not in result.stderr and "Exception" not in result.stderr, (delay, result)
         assert result.rc in (0, -number, 128 + number), (delay, result)
     assert gone(name)
