@@ -333,6 +333,10 @@ def test_losses_and_failures_are_told(tmp_path: os.PathLike[str]) -> None:
     assert code == 0 and messages.splitlines() == [
         "Attached 2 probes",
         f"Lost {lost} events",
+        "x.ebt:2:3: warning: the map @x is full (3 times)",
+        "  @x = 1;",
+        "  ^~~~~~",
+        # it came again: the whole count at the end
         "x.ebt:2:3: warning: the map @x is full (5 times)",
         "  @x = 1;",
         "  ^~~~~~",

@@ -39,6 +39,7 @@ static __always_inline void ebt_keep_stack(struct ebt_stack *out, u64 *frames, u
     u64 hash = count;
 #pragma clang loop unroll(disable)
     for (u32 i = 0; i < 127; i++) {
+        asm volatile("" : "+r"(count));  // else clang counts down to 0, and the verifier does not see the end
         if (i >= count)
             break;
         hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15ULL;
