@@ -27,6 +27,11 @@ IN_LAB = os.environ.get("EBT_LAB") == "1"
 PATIENCE = float(os.environ.get("EBT_TEST_PATIENCE", "10" if IN_LAB else "1"))
 
 
+# `scripts/test &` of a shell without job control ignores Ctrl-C, and so would all that the tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @functools.cache
 def why_no_kernel() -> str | None:
     """Say why this kernel cannot be traced, or None."""
