@@ -37,7 +37,7 @@ from repl.on_maps import map_text
 from repl.shell import Shell
 from repl.state import Refused, State
 from repl.status import Resolver, Status
-from repl.tty import as_usual, typing_ahead
+from repl.tty import Keys, as_usual, typing_ahead
 from repl.validator import ProgramValidator
 from repl.words import counted
 
@@ -72,7 +72,8 @@ class Terminal:
         self._asking = threading.Event()
         self._view: list[str] = []
         self._session: PromptSession[str] = PromptSession(
-            message=self._message, multiline=True, style=STYLE, lexer=PygmentsLexer(EbtLexer),
+            input=Keys(sys.stdin), message=self._message, multiline=True, style=STYLE,
+            lexer=PygmentsLexer(EbtLexer),
             completer=ThreadedCompleter(SuggestCompleter(names.known)), complete_while_typing=True,
             validator=ProgramValidator(self._check, self._is_program), validate_while_typing=False,
             history=open_history(), auto_suggest=AutoSuggestFromHistory(), enable_history_search=False,

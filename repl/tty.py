@@ -5,9 +5,22 @@ from __future__ import annotations
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from prompt_toolkit.input.vt100 import Vt100Input
 
 _INPUT, _LOCAL = 0, 3  # of what termios.tcgetattr gives
+
+
+class Keys(Vt100Input):
+    """The terminal's keys, also while a job's row is written above the prompt.
+
+    prompt_toolkit would let the terminal make lines for that moment, and a Ctrl-D that comes then is lost.
+    """
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        """Leave the terminal as it is: its output is not touched by reading keys."""
+        return nullcontext()
 
 
 @contextmanager
