@@ -179,7 +179,9 @@ def _alike(f: Function, one: object, other: object) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, ast.Variable) and isinstance(other, ast.Variable):
-        return f.body.variables[one] is f.body.variables[other]
+        # a variable in a branch that is left out is none of the body's
+        found = [f.body.variables.get(node) for node in (one, other)]
+        return one.name == other.name and found[0] is found[1]
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(_alike(f, *pair) for pair in zip(one, other, strict=True))
     if isinstance(one, ast.Node):
