@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codegen import builtins
 from codegen.ctypes import is_memory
-from codegen.function import Function, Place, Value, behind
+from codegen.function import Function, Place, Value
 from codegen.mapfields import load_field
 from codegen.names import identifier
 from codegen.pieces import number, text_value
@@ -28,7 +28,8 @@ def place_of(f: Function, node: ast.Expression) -> Place | None:
             kind = f.body.type(node)
             c_type = _pointer_to(f, kind)
             space: Space = pointer.type.space if isinstance(pointer.type, Pointer) else default_space(f)
-            return Place(f"(*({c_type}){pointer.text})", kind, space)
+            behind = f"({c_type}){pointer.text}"
+            return Place(f"(*{behind})", kind, space, pointer=behind)
     return None
 
 
@@ -77,8 +78,7 @@ def _in_struct(f: Function, node: ast.Member, struct: Struct) -> Place:
         text = f"(({f.program.types.name(struct)} *){copy})->{name}"
         return Place(text, value_type(item.type, default_space(f)), "memory", item)
     name, item = _member(f, struct, node.name)
-    pointer = behind(outer)
-    text = f"({pointer})->{name}" if pointer else f"{outer.text}.{name}"
+    text = f"({outer.pointer})->{name}" if outer.pointer else f"{outer.text}.{name}"
     inner: Space = "user" if outer.space == "user" else "kernel"
     return Place(text, value_type(item.type, inner), outer.space, item)
 

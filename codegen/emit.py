@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import sys
 from functools import lru_cache
@@ -55,15 +54,9 @@ def _templates() -> Templates | None:
     names = sorted(_names())
     stamps = [(name, os.stat(f"{FOLDER}/{name}").st_mtime_ns) for name in names]
     key = f"{sys.version} {FOLDER} {stamps}"
-    stored = cachefile.load("templates", key)
-    if stored is not None:
-        try:
-            return Templates(marshal.loads(stored))
-        except (ValueError, EOFError, TypeError):
-            pass  # what another version wrote
-    codes = {name: _compiled(name) for name in names}
-    cachefile.store("templates", key, marshal.dumps(codes))
-    return Templates(codes)
+    return Templates(
+        cachefile.remembered("templates", key, lambda: {name: _compiled(name) for name in names})
+    )
 
 
 def _names() -> list[str]:

@@ -41,13 +41,15 @@ class Place:
     """Where a thing lies that must be read: a C lvalue in another address space.
 
     `context` is the program's own argument, which may be loaded from directly, and so may `memory`, the
-    program's own too: a copy, which the script may overwrite.
+    program's own too: a copy, which the script may overwrite. `pointer` is that of a place which is all that
+    lies behind one: where `*p` stands BCC reads it itself, and then an address is taken of that value.
     """
 
     text: str
     type: Type
     space: Space | str
     item: Field | None = None
+    pointer: str = ""
 
 
 @dataclass
@@ -348,23 +350,9 @@ class Function:
 
 
 def _address(place: Place) -> str:
-    pointer = behind(place)
-    if not pointer:
+    if not place.pointer:
         return f"&{place.text}"
-    return f"(void *){pointer}" if isinstance(place.type, Struct) else pointer
-
-
-def behind(place: Place) -> str:
-    """The pointer of a place that is all that lies behind one; empty for any other.
-
-    Where `*p` stands BCC reads it itself, and then an address is taken of that value.
-    """
-    text, depth = place.text, 0
-    for at, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if not depth:
-            return text[2:-1] if at == len(text) - 1 and text.startswith("(*(") else ""
-    return ""
+    return f"(void *){place.pointer}" if isinstance(place.type, Struct) else place.pointer
 
 
 def reader(space: Space | str) -> str:

@@ -14,6 +14,7 @@ from ebt.messages import WRONG, tell
 from ebt.options import UsageError
 from kernel.live import LiveMachine
 from kernel.mounts import private_tracefs
+from kernel.resolve import resolve
 from kernel.tracefs import declarations, find_tracefs, read_format
 from kernel.usdt import addresses
 from lang.machine import Operand, UserProbe
@@ -74,9 +75,10 @@ def tplist(words: list[str]) -> int:
 def _pid(text: str | None) -> int:
     if text is None:
         return 0
-    if not text.isdigit() or not os.path.isdir(f"/proc/{int(text)}"):
-        raise UsageError(f"tplist: -p: there is no process {text}")
-    return int(text)
+    try:
+        return int(resolve("pid", text))
+    except ValueError:
+        raise UsageError(f"tplist: -p: there is no process {text}") from None
 
 
 def _tracepoints(machine: LiveMachine, pattern: str, verbose: int) -> Iterator[str]:

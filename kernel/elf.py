@@ -122,23 +122,28 @@ def sections(data: bytes | mmap.mmap) -> list[Section]:
     ]
 
 
-def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
-    """Where in the file what lies at an address is kept; None where it is not in the file."""
+def _loaded(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, int]]:
+    """(offset in the file, address, bytes) of each part that is loaded."""
     head = _HEADER.unpack_from(data)
     raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
     for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
-        if kind == _PT_LOAD and start <= address < start + size:
-            return int(address - start + offset)
+        if kind == _PT_LOAD:
+            yield int(offset), int(start), int(size)
+
+
+def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
+    """Where in the file what lies at an address is kept; None where it is not in the file."""
+    for offset, start, size in _loaded(data):
+        if start <= address < start + size:
+            return address - start + offset
     return None
 
 
 def address_at(data: bytes | mmap.mmap, place: int) -> int | None:
     """The address at which what is kept there in the file is loaded; None where it is not."""
-    head = _HEADER.unpack_from(data)
-    raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
-    for kind, _, offset, start, _, size, _, _ in _SEGMENT.iter_unpack(raw):
-        if kind == _PT_LOAD and offset <= place < offset + size:
-            return int(place - offset + start)
+    for offset, start, size in _loaded(data):
+        if offset <= place < offset + size:
+            return place - offset + start
     return None
 
 

@@ -172,8 +172,7 @@ def _run(unit: bytes, wide: bool, texts: _Texts, file: bytes) -> list[_Row]:
     step = reader.number(1)
     if version >= 4:
         reader.number(1)
-    reader.number(1)  # whether rows are statements at first: _rows asks again
-    statement, base = unit[reader.at - 1], reader.number(1, signed=True)
+    statement, base = reader.number(1), reader.number(1, signed=True)
     scale, first = reader.number(1), reader.number(1)
     counts = [reader.number(1) for _ in range(first - 1)]
     names = _names(reader, texts, size) if version == 5 else _old_names(reader)

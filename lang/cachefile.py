@@ -6,11 +6,13 @@ cannot be written (full disk, read-only home) costs only the cache.
 
 from __future__ import annotations
 
+import marshal
 import os
 import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from lang.checksum import blake2b
 
@@ -105,6 +107,17 @@ def store(kind: str, key: str, body: bytes, most: int = 64) -> None:
     except OSError:
         with suppress(OSError):
             os.unlink(name)
+
+
+def remembered(kind: str, key: str, make: Callable[[], Any]) -> Any:
+    """A plain value that is in the cache, or is made and put there. What marshal cannot read is made anew."""
+    stored = load(kind, key)
+    if stored is not None:
+        with suppress(ValueError, EOFError, TypeError):
+            return marshal.loads(stored)
+    made = make()
+    store(kind, key, marshal.dumps(made))
+    return made
 
 
 def remove(kind: str, key: str) -> None:

@@ -6,7 +6,6 @@ that loads in one: for each state its actions by terminal, for each set of termi
 
 from __future__ import annotations
 
-import marshal
 import os
 import sys
 from functools import lru_cache
@@ -50,17 +49,7 @@ class Tables:
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The tables of grammar.lark; made by Lark when the cache has none."""
-    key = f"{_version()} {_checksum()}"
-    stored = cachefile.load("tables", key)
-    if stored is not None:
-        try:
-            return Tables(*marshal.loads(stored))
-        except (ValueError, EOFError, TypeError):
-            pass  # what another version wrote
-    made = _made(lark())
-    plain = (made.starts, made.actions, made.rules, made.scanner_of, made.scanners, made.ignored)
-    cachefile.store("tables", key, marshal.dumps(plain))
-    return made
+    return Tables(*cachefile.remembered("tables", f"{_version()} {_checksum()}", lambda: _made(lark())))
 
 
 @lru_cache(maxsize=1)
@@ -87,8 +76,8 @@ def _version() -> str:
     return f"{sys.version} {os.stat(__file__).st_mtime_ns}"
 
 
-def _made(parser: Any) -> Tables:
-    """Lark's analysis in plain data."""
+def _made(parser: Any) -> tuple[Any, ...]:
+    """Lark's analysis in plain data: the fields of Tables."""
     table = parser.parser.parser._parse_table
     numbers = {rule: index for index, rule in enumerate(parser.rules)}
     states = {state: index for index, state in enumerate(table.states)}
@@ -110,10 +99,8 @@ def _made(parser: Any) -> Tables:
             scanners.append(_scanner(lexer))
         scanner_of.append(number)
     starts = {name: (states[table.start_states[name]], states[table.end_states[name]]) for name in _STARTS}
-    return Tables(
-        starts, actions, [_rule(rule) for rule in parser.rules], scanner_of, scanners,
-        tuple(parser.ignore_tokens),
-    )  # fmt: skip
+    rules = [_rule(rule) for rule in parser.rules]
+    return starts, actions, rules, scanner_of, scanners, tuple(parser.ignore_tokens)
 
 
 def _rule(rule: Any) -> tuple[str, str, int, Kept]:

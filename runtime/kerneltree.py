@@ -128,7 +128,7 @@ def _publish(target: Path, files: dict[str, str]) -> Path:
 
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".tree-"))
     try:
-        _write(aside, files)
+        write_tree(aside, files)
         if target.exists() and not _holds(target, files):
             target.rename(aside / "damaged")
         try:
@@ -141,7 +141,8 @@ def _publish(target: Path, files: dict[str, str]) -> Path:
     return target
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
+def write_tree(folder: Path, files: dict[str, str]) -> None:
+    """Write the files of a tree, by their paths below the folder."""
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -154,7 +155,7 @@ def _scratch_tree(arch: str, pt_regs: str) -> Path:
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="ebt-tree-"))
-    _write(folder, tree_files(arch, pt_regs))
+    write_tree(folder, tree_files(arch, pt_regs))
     owner = os.getpid()
 
     def remove() -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from tempfile import mkstemp
-from xml.sax.saxutils import quoteattr
+from xml.sax import saxutils
 
 from runtime.text import OutputError
 
@@ -28,12 +28,12 @@ def plain(text: str) -> str:
 
 def escape(text: str) -> str:
     """A text as it may stand between tags."""
-    return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return saxutils.escape(plain(text))
 
 
 def attribute(text: str) -> str:
     """A text as an attribute's value, in its quotes."""
-    return quoteattr(plain(text))
+    return saxutils.quoteattr(plain(text))
 
 
 def shortened(text: str, width: float) -> str:

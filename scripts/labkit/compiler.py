@@ -23,6 +23,7 @@ sys.path[:0] = [str(CHECKOUT)]
 from runtime import libbcc  # noqa: E402
 from runtime.bpf import lost_answer, serve  # noqa: E402
 from runtime.elsewhere import ANSWER, REQUEST  # noqa: E402
+from runtime.kerneltree import write_tree  # noqa: E402
 
 _PAUSE = 0.01
 
@@ -78,10 +79,7 @@ class Server:
         name = blake2b(repr(sorted(files.items())).encode(), digest_size=8).hexdigest()
         tree = self._trees / name
         if not tree.exists():
-            for path, text in files.items():
-                target = tree / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text)
+            write_tree(tree, files)
         return tree
 
 

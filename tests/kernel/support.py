@@ -273,3 +273,11 @@ def gone(name: str) -> bool:
 def there(name: str) -> bool:
     """Whether the script's map of this name is in the kernel."""
     return any(name in found for found in kernel_maps())
+
+
+def only_line(ebt: Ebt, *words: str) -> str:
+    """What a refused command says: one line, nothing on standard output, exit status 1."""
+    result = ebt(*words)
+    assert (result.rc, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    return line

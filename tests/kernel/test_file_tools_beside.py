@@ -24,7 +24,7 @@ from tests.conftest import IN_LAB, PATIENCE, Ebt
 from tests.kernel.support import fresh, running
 from tests.kernel.test_tools_beside import original, settle
 from tests.kernel.test_tools_block import rows_of
-from tests.kernel.test_tools_file import Work
+from tests.kernel.test_tools_file import OPENS, Work
 
 pytestmark = pytest.mark.kernel
 
@@ -86,15 +86,6 @@ def side_by_side(
             time.sleep(after * PATIENCE)
             both.mine, both.theirs = tool.end(signal.SIGINT).stdout, peer.end(signal.SIGINT).stdout
     yield both
-
-
-OPENS = """
-make("there")
-for _ in range(23): os.close(os.open("there", os.O_RDONLY))
-for _ in range(7):
-    try: os.open("/no/such/file", os.O_RDWR)
-    except OSError: pass
-"""
 
 
 @pytest.mark.tool("opensnoop")

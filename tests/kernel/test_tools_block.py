@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh
+from tests.kernel.support import fresh, only_line
 from tests.lab.support import loop_device, tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -221,7 +221,5 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_bad_input(ebt: Ebt, words: str) -> None:
-    result = ebt(*words.split())
-    assert (result.rc, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
+    line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}: {WRONG[words]}"), line

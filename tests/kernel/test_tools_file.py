@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, lines
+from tests.kernel.support import fresh, lines, only_line
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -441,7 +441,5 @@ def test_the_names_of_fsdist(ebt: Ebt, kind: str, on_type: Workers) -> None:
     ],
 )
 def test_refused_in_one_line(ebt: Ebt, words: str, message: str) -> None:
-    result = ebt(*words.split())
-    assert (result.rc, result.stdout) == (1, ""), result
-    (line,) = result.stderr.splitlines()
+    line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}") and message in line

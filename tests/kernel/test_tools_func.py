@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import work
+from tests.kernel.support import only_line, work
 from tests.kernel.test_tools_sched import maps, total
 from tests.lab.support import tool_rows
 
@@ -84,7 +84,5 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_bad_input(ebt: Ebt, words: str) -> None:
-    result = ebt(*words.split())
-    assert (result.rc, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
+    line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}") and WRONG[words] in line, line

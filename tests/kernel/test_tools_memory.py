@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import running, until, working
+from tests.kernel.support import only_line, running, until, working
 from tests.kernel.test_tools_block import python, rows_of
 from tests.lab.support import tool_rows
 
@@ -155,9 +155,7 @@ def test_the_free_memory_of_drsnoop(ebt: Ebt) -> None:
     if any(line.split()[2] == "vm_zone_stat" for line in Path("/proc/kallsyms").read_text().splitlines()):
         pytest.skip("this kernel tells where vm_zone_stat is")
     for option in ("-v", "-e"):
-        result = ebt("drsnoop", option)
-        (line,) = result.stderr.splitlines()
-        assert (result.rc, result.stdout) == (1, "")
+        line = only_line(ebt, "drsnoop", option)
         assert line.startswith("ebt: error: drsnoop cannot run here: ") and "CONFIG_KALLSYMS_ALL" in line
     assert len(ebt("-v", "drsnoop", "-v").stderr.splitlines()) > 1
 
@@ -177,9 +175,7 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_bad_input(ebt: Ebt, words: str) -> None:
-    result = ebt(*words.split())
-    assert (result.rc, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
+    line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}: {WRONG[words]}"), line
 
 
@@ -203,6 +199,4 @@ def test_drsnoop_says_what_it_cannot_know(ebt: Ebt) -> None:
 @pytest.mark.skipif(os.path.exists("/sys/kernel/tracing/kprobe_events"), reason="this kernel has kprobes")
 @pytest.mark.parametrize("tool", ["numamove", "mdflush"])
 def test_tools_that_cannot_run_say_why(ebt: Ebt, tool: str) -> None:
-    result = ebt(tool)
-    (line,) = result.stderr.splitlines()
-    assert result.rc == 1 and line.startswith(f"ebt: error: {tool} cannot run here: ")
+    assert only_line(ebt, tool).startswith(f"ebt: error: {tool} cannot run here: ")

@@ -36,7 +36,8 @@ def connections(port: int, times: int = TIMES, host: str = "127.0.0.1") -> str:
         f"    c = socket.create_connection(({host!r}, {port})); a, _ = s.accept()\n"
         f"    c.sendall(bytes({SENT})); a.recv({SENT}, socket.MSG_WAITALL)\n"
         f"    a.sendall(bytes({ANSWERED})); c.recv({ANSWERED}, socket.MSG_WAITALL)\n"
-        "    c.close(); a.close()\n"
+        # the client's socket is there until the server's end has come: the kernel counts that as a byte
+        "    c.shutdown(socket.SHUT_WR); a.recv(1); a.close(); c.recv(1); c.close()\n"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, until, working
+from tests.kernel.support import fresh, only_line, until, working
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -292,7 +292,5 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_bad_input(ebt: Ebt, words: str) -> None:
-    result = ebt(*words.split())
-    assert (result.rc, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
+    line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}: ") and WRONG[words] in line, line
