@@ -58,7 +58,7 @@ def test_what_was_checked_leaves_nothing() -> None:
 
 
 def test_a_variable_of_a_branch_that_is_left_out_may_stand_in_a_key() -> None:
-    """Fields of one entry that are set in a row are compared by their keys; the left out side is none of them."""
+    """Fields of one entry set in a row are compared by their keys; the left out side is none of them."""
     key = "false ? $x : 5"
     out = compiled(f"begin {{ $x = 1; @r[{key}].low = min(1); @r[{key}].mean = avg(2); }}")
     assert out.count("at_r.update(") == 1
