@@ -237,6 +237,8 @@ def open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, co
 
 # --- reasons ----------------------------------------------------------------------------------------
 
+_NO_INSTRUCTION = "no instruction of the kernel that may be probed lies there"
+
 
 def _missing(kind: ProgramKind, point: Attach) -> str:
     match kind:
@@ -248,7 +250,7 @@ def _missing(kind: ProgramKind, point: Attach) -> str:
             if not os.path.exists(f"{_PMU}/kprobe/type"):
                 return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)"
             if not point.name:
-                return "no instruction of the kernel that may be probed lies there"
+                return _NO_INSTRUCTION
             return f"{point.name} cannot be probed: no such function, or it is inlined"
         case "uprobe" | "uretprobe":
             if not os.path.exists(f"{_PMU}/uprobe/type"):
@@ -263,6 +265,8 @@ def _missing(kind: ProgramKind, point: Attach) -> str:
 
 def _invalid(kind: ProgramKind, point: Attach) -> str:
     match kind:
+        case "kprobe" | "kretprobe" if not point.name:
+            return _NO_INSTRUCTION  # what 5.10 answers to an address outside the kernel
         case "kprobe" | "kretprobe":
             return f"{point.name} may not be probed there: protected, or no instruction starts there"
         case "uprobe" | "uretprobe":

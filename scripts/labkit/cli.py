@@ -49,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     shell.add_argument("kernel", nargs="?", default=DEFAULT, help=f"default: {DEFAULT}")
     test = commands.add_parser("test", help="run tests/lab with pytest; one log a kernel")
     test.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"default: {DEFAULT}")
-    test.add_argument("--all", action="store_true", help="every kernel, two side by side")
+    test.add_argument("--all", action="store_true",
+                      help="every kernel, two side by side; all tests, and docs/matrix.md is written")
     test.add_argument("pytest", nargs="*", metavar="-- PYTEST ARGUMENTS", help="such as -k NAME, --maxfail=1")
     table = commands.add_parser("matrix", help="write docs/matrix.md: constructs and tools on every kernel")
     table.add_argument("kernels", nargs="*", metavar="KERNEL", help="run these only; others as in --out")
@@ -71,8 +72,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--own-clang", action="store_true",
                              help="compile in the guest, twenty times slower than on this machine")
     for command in (run, test, table):
-        seconds = 3600 if command is table else 1200
-        command.add_argument("--timeout", type=_positive, default=seconds, metavar="SECONDS",
+        command.add_argument("--timeout", type=_positive, metavar="SECONDS", default=3600,
                              help="end a guest after this long, boot included (default: %(default)s)")
     return result
 
@@ -170,12 +170,19 @@ def _test(options: argparse.Namespace) -> int:
     place = options.out or suite.log_directory()
     place.mkdir(parents=True, exist_ok=True)
     show = _writer(1) if len(kernels) == 1 else None
-    job = suite.pytest_job(options.pytest, _environment())
+    whole = options.all and not options.pytest
+    job = _telling(whole=True) if whole else suite.pytest_job(options.pytest, _environment())
     with cache.in_use(place):
-        return suite.run_all([
+        status = suite.run_all([
             suite.Run(one, place, job, options.timeout, options.memory, show, options.own_clang)
             for one in kernels
         ])
+        return max(status, _matrix_written(place, here=True)) if whole else status
+
+
+def _telling(whole: bool = False) -> Job:
+    """The job that leaves what the matrix is made of."""
+    return Job(matrix.job(host.python_program(), "tests/lab", whole), CHECKOUT, _environment(), merge=True)
 
 
 def _matrix(options: argparse.Namespace) -> int:
@@ -185,15 +192,19 @@ def _matrix(options: argparse.Namespace) -> int:
     place.mkdir(parents=True, exist_ok=True)
     here = matrix.HERE
     wanted = [kernel(name) for name in options.kernels if name != here] or [*KERNELS] * (not options.kernels)
-    job = Job(matrix.job(host.python_program(), "tests/lab"), CHECKOUT, _environment(), merge=True)
     with cache.in_use(place):
         status = suite.run_all([
-            suite.Run(one, place, job, options.timeout, options.memory) for one in wanted
+            suite.Run(one, place, _telling(), options.timeout, options.memory) for one in wanted
         ]) if wanted else 0
-        if os.geteuid() == 0 and (not options.kernels or here in options.kernels):
-            status = max(status, _matrix_here(place / here))
-        told = [matrix.read(one.name, place / one.name) for one in KERNELS]
-        told += [matrix.read(here, place / here)] if (place / here).is_dir() else []
+        return max(status, _matrix_written(place, not options.kernels or here in options.kernels))
+
+
+def _matrix_written(place: Path, here: bool) -> int:
+    """Write the page of what `place` holds; `here` asks this machine's own kernel before."""
+    own = place / matrix.HERE
+    status = _matrix_here(own) if here and os.geteuid() == 0 else 0
+    told = [matrix.read(one.name, place / one.name) for one in KERNELS]
+    told += [matrix.read(matrix.HERE, own)] if own.is_dir() else []
     names = [item.name for item in constructs.CONSTRUCTS]
     target = CHECKOUT / "docs/matrix.md"
     target.parent.mkdir(exist_ok=True)

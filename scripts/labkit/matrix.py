@@ -14,8 +14,9 @@ rm -f "$EBT_LAB_OUT/tools.jsonl"
 modprobe ext4 2>/dev/null
 uname -r >"$EBT_LAB_OUT/release"
 "$@" scripts/labkit/constructs.py "$@" -m ebt >"$EBT_LAB_OUT/constructs.jsonl"
-exec "$@" -m pytest -p no:cacheprovider -q -rs -m tool $TESTS
+exec "$@" -m pytest -p no:cacheprovider -q -rs $TESTS
 """
+_ONLY_TOOLS = "-m tool "
 _HEAD = """\
 # What works on which kernel
 
@@ -77,9 +78,9 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
 
 
-def job(python: str, tests: str) -> tuple[str, ...]:
-    """The command that makes a kernel tell."""
-    return ("sh", "-c", COMMAND.replace("$TESTS", tests), "matrix", python)
+def job(python: str, tests: str, whole: bool = False) -> tuple[str, ...]:
+    """The command that makes a kernel tell; `whole` runs all tests of the folder, not only those of tools."""
+    return ("sh", "-c", COMMAND.replace("$TESTS", ("" if whole else _ONLY_TOOLS) + tests), "matrix", python)
 
 
 def tools(library: Path) -> list[tuple[str, str]]:
