@@ -217,13 +217,16 @@ def _plan_program(function: Function, hidden: bool) -> PlannedProgram:
 
 
 def _by_one_link(function: Function) -> bool:
-    """Whether one link can attach the program to all its functions."""
-    targets = function.body.targets
-    if len(targets) == 1 or function.mechanism not in ("kprobe", "kretprobe"):
+    """Whether one link can attach the program to all its functions, or to all its places of a file."""
+    targets, supports = function.body.targets, function.program.machine.supports
+    if len(targets) == 1:
         return False
-    if any(target.offset for target in targets):
+    if function.mechanism in ("uprobe", "uretprobe"):
+        # Kernels before 6.10 compare a thread's number with the process that a link is for.
+        return not any(target.pid for target in targets) and supports("uprobe_multi").works
+    if function.mechanism not in ("kprobe", "kretprobe") or any(target.offset for target in targets):
         return False
-    return function.program.machine.supports("kprobe_multi").works
+    return supports("kprobe_multi").works
 
 
 def _attach(target: Target) -> Attach:

@@ -81,7 +81,8 @@ class Program:
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
     A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
-    program sees, point by point. `many`: one link attaches it to all its functions (kprobe_multi).
+    program sees, point by point. `many`: one link attaches it to all its
+    functions (kprobe_multi), or to those of one file (uprobe_multi).
 
     `labels` are texts that differ from point to point, where the program shows them: each takes `label_size`
     bytes of the map `ebt_labels`, the first at `label_at`. The program is loaded for each point then, and its

@@ -29,6 +29,7 @@ _MEANS = {
     "for_each_map_elem": ("loops over maps in a probe", ""),
     "bpf_loop": ("long loops", "loops of up to 512 rounds"),
     "kprobe_multi": ("many functions attached at once", "one after the other"),
+    "uprobe_multi": ("many places of a program attached at once", "one after the other"),
     "big_keys": ("map keys of more than 512 bytes", ""),
     "btf": ("types of kernel structs", ""),
     "test_run": ("begin and end probes by test run", "uprobes on ebt itself"),

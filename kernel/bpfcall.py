@@ -30,10 +30,10 @@ PROGRAM_KINDS = {
     "socket_filter": 1, "kprobe": 2, "tracepoint": 5, "perf_event": 7, "raw_tracepoint": 17, "tracing": 26,
 }  # fmt: skip
 ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_PERF_EVENT, ATTACH_KPROBE_MULTI = 24, 25, 28, 41, 42
+ATTACH_UPROBE_MULTI = 48
 
 F_NO_PREALLOC = 1
 TEST_RUN_ON_CPU = 1
-MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 
 _FIRST_LOG, _LAST_LOG = 1 << 20, 1 << 26
 _BATCH_BYTES = 2 << 20
@@ -362,17 +362,7 @@ def raw_tracepoint_open(name: str | None, prog_fd: int) -> int:
 def link_create(prog_fd: int, target_fd: int, attach_type: int, flags: int = 0, tail: bytes = b"") -> int:
     """A BPF link; `tail` is the part of the attributes that the attach type defines."""
     head = struct.pack("=4I", prog_fd, target_fd, attach_type, flags)
-    return _fd(_bpf(_LINK_CREATE, pack("48s", head + tail)), "creating a link")
-
-
-def kprobe_multi_link(prog_fd: int, names: Sequence[str], flags: int = 0) -> int:
-    """One link to many kernel functions (0dcac2725406, in v5.18); the kernel takes all of them or none."""
-    texts = [ctypes.create_string_buffer(name.encode()) for name in names]
-    symbols = (ctypes.c_uint64 * len(texts))(*(ctypes.addressof(text) for text in texts))
-    tail = struct.pack("=IIQQQ", flags, len(texts), ctypes.addressof(symbols), 0, 0)
-    link = link_create(prog_fd, 0, ATTACH_KPROBE_MULTI, tail=tail)
-    del texts  # the kernel has read them
-    return link
+    return _fd(_bpf(_LINK_CREATE, pack(f"{max(48, len(head + tail))}s", head + tail)), "creating a link")
 
 
 def iter_create(link_fd: int) -> int:

@@ -21,6 +21,7 @@ from kernel.bpfcall import BpfError
 from kernel.btf import Btf, BtfError, read_blob
 from kernel.cpus import online_cpus
 from kernel.limits import raise_limits
+from kernel.multilink import kprobe_multi_link, uprobe_multi_link
 from kernel.perfcall import (
     PERF_HARDWARE,
     PERF_SOFTWARE,
@@ -198,7 +199,7 @@ def _uprobe(_: object) -> None:
 
 def _kprobe_multi(_: object) -> None:
     def attach(name: str) -> None:
-        os.close(bpfcall.kprobe_multi_link(program.number, [name]))
+        os.close(kprobe_multi_link(program.number, [name]))
 
     try:
         with _program("kprobe", attach_type=bpfcall.ATTACH_KPROBE_MULTI) as program:
@@ -207,6 +208,17 @@ def _kprobe_multi(_: object) -> None:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
         raise _Refused("this kernel cannot attach one program to many kprobes (CONFIG_FPROBE)") from error
+
+
+def _uprobe_multi(_: object) -> None:
+    try:
+        with _program("kprobe", attach_type=bpfcall.ATTACH_UPROBE_MULTI) as program:
+            path = sys.executable or "/proc/self/exe"  # its start is no code: nothing is ever hit
+            os.close(uprobe_multi_link(program.number, path, [(0, 0)]))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        raise _Refused("this kernel cannot attach one program to many uprobes (Linux 6.6)") from error
 
 
 def _fentry(function_id: Callable[[str], int | None]) -> None:
@@ -344,6 +356,7 @@ _TRIALS: dict[str, _Trial] = {
     "for_each_map_elem": _helper(_FOR_EACH),
     "bpf_loop": _helper(_LOOP),
     "kprobe_multi": _kprobe_multi,
+    "uprobe_multi": _uprobe_multi,
     "big_keys": _big_keys,
     "btf": _btf,
     "test_run": _test_run,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from codegen.plan import Attach, ProgramKind
 from kernel.bpfcall import (
     ATTACH_ITER,
-    MULTI_RETURN,
     BpfError,
-    kprobe_multi_link,
     link_create,
     raw_tracepoint_open,
 )
@@ -27,13 +27,20 @@ from kernel.perfcall import (
     perf_link,
 )
 from kernel.privilege import not_permitted
+from lang.later import later
 from lang.records import dataclass, field
+
+if TYPE_CHECKING:
+    from kernel import multilink
+else:  # for patterns
+    multilink = later("kernel.multilink")
 
 _PMU = "/sys/bus/event_source/devices"
 # What one function of a list may be refused for: unknown by that name, ambiguous, not to be patched.
 _REFUSES_ONE = frozenset(
     {errno.ESRCH, errno.EINVAL, errno.ENOENT, errno.EADDRNOTAVAIL, errno.EBUSY, errno.EILSEQ}
 )
+USER: tuple[ProgramKind, ...] = ("uprobe", "uretprobe")
 _RETURN = 1  # config bit of the kprobe and uprobe PMUs, as their format/retprobe says
 
 
@@ -83,23 +90,22 @@ class Attacher:
     def attach_many(
         self, kind: ProgramKind, points: Sequence[Attach], prog_fd: int
     ) -> tuple[list[Attached], list[Attach]]:
-        """Attach to many functions by few links; what was attached, and the points that were refused.
+        """Attach to many functions, or places of files, by few links; what was attached, what is left.
 
         The kernel takes or refuses a list as a whole (ESRCH, EINVAL), so a refused one is halved.
         """
         done: list[Attached] = []
-        refused: list[Attach] = []
-        waiting = [list(points)]
-        flags = MULTI_RETURN if kind == "kretprobe" else 0
+        waiting = _for_one_link(kind, points)
+        told = {point for part in waiting for point in part}
+        left = [point for point in points if point not in told]
         try:
             while waiting:
                 part = waiting.pop()
                 try:
-                    link = kprobe_multi_link(prog_fd, [point.name for point in part], flags)
-                    done.append(Attached(part[0], [link]))
+                    done.append(Attached(part[0], [_link_many(kind, part, prog_fd)]))
                 except BpfError as error:
                     if len(part) == 1:
-                        refused += part
+                        left += part
                     elif error.errno in _REFUSES_ONE:
                         middle = len(part) // 2
                         waiting += [part[middle:], part[:middle]]
@@ -109,7 +115,7 @@ class Attacher:
             for attached in done:
                 attached.close()
             raise
-        return done, refused
+        return done, left
 
     def attach(self, kind: ProgramKind, point: Attach, prog_fd: int) -> Attached:
         """Attach a program of this kind to this point. Raises AttachError, with nothing left behind."""
@@ -174,6 +180,26 @@ class Attacher:
         path = f"{self._tracefs}/events/{point.category}/{point.name}/id"
         with open(path, "rb", buffering=0) as file:
             return int(file.read(16))
+
+
+def _for_one_link(kind: ProgramKind, points: Sequence[Attach]) -> list[list[Attach]]:
+    """The points that one link may serve, link by link: a file's places; functions that their names tell."""
+    if kind in USER:
+        files: dict[str, list[Attach]] = {}
+        for point in points:
+            files.setdefault(point.path, []).append(point)
+        return list(files.values())
+    names = Counter(point.name for point in points)
+    told = [point for point in points if names[point.name] == 1]
+    return [told] if told else []
+
+
+def _link_many(kind: ProgramKind, points: Sequence[Attach], prog_fd: int) -> int:
+    flags = multilink.MULTI_RETURN if kind in ("kretprobe", "uretprobe") else 0
+    if kind in USER:
+        places = [(point.offset, point.semaphore) for point in points]
+        return multilink.uprobe_multi_link(prog_fd, points[0].path, places, flags)
+    return multilink.kprobe_multi_link(prog_fd, [point.name for point in points], flags)
 
 
 def _bind(attached: Attached, event: int, prog_fd: int) -> None:

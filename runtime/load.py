@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import resource
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -19,6 +18,7 @@ from kernel.bpfcall import (
     ATTACH_FEXIT,
     ATTACH_ITER,
     ATTACH_KPROBE_MULTI,
+    ATTACH_UPROBE_MULTI,
     MAP_KINDS,
     BpfError,
     btf_object,
@@ -34,7 +34,7 @@ from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
 from lang.records import replace
-from runtime.attach import Attached, Attacher, AttachError
+from runtime.attach import USER, Attached, Attacher, AttachError
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
@@ -151,12 +151,12 @@ class Loaded:
             skipped, without_entry = without_entry, set()
             points = [(index, point) for index, point in enumerate(program.attach) if index not in skipped]
             shared = 0
-            if program.many:
+            if program.many and not (child and program.kind in USER):
                 left = self._attach_many(attacher, program, descriptors, points)
                 shared, points = len(points) - len(left), left
             for index, point in points:
                 try:
-                    if child and not point.pid and program.kind in ("uprobe", "uretprobe"):
+                    if child and not point.pid and program.kind in USER:
                         point = replace(point, pid=child)
                     done = self._attach(attacher, program, descriptors, index, point)
                     done.hidden = program.hidden
@@ -177,6 +177,8 @@ class Loaded:
     def _attach(
         self, attacher: Attacher, program: Program, descriptors: list[int], index: int, point: Attach
     ) -> Attached:
+        if program.many and len(descriptors) == 1:
+            descriptors.append(self.singles[program.name]())
         prog_fd = descriptors[-1] if program.many else descriptors[min(index, len(descriptors) - 1)]
         if prog_fd == _NONE:
             refusal = self.refused[program.name, index]
@@ -186,21 +188,17 @@ class Loaded:
     def _attach_many(
         self, attacher: Attacher, program: Program, descriptors: list[int], points: Points
     ) -> Points:
-        """Attach by one link what its name tells; the points that are left for one at a time.
+        """Attach by one link what its name tells, or what lies in one file; the points that are left.
 
-        These have a program of their own: one loaded for many points cannot be attached to one.
+        Those are attached one at a time, and have a program of their own: one that was loaded for many points
+        cannot be attached to one.
         """
-        names = Counter(point.name for _, point in points)
-        told = [point for _, point in points if names[point.name] == 1]
-        done, refused = attacher.attach_many(program.kind, told, descriptors[0])
+        done, left = attacher.attach_many(program.kind, [point for _, point in points], descriptors[0])
         for item in done:
             item.hidden = program.hidden
         self.attached += done
-        attached = {point.name for point in told} - {point.name for point in refused}
-        left = [(index, point) for index, point in points if point.name not in attached]
-        if left and len(descriptors) == 1:
-            descriptors.append(self.singles[program.name]())
-        return left
+        waiting = set(left)
+        return [item for item in points if item[1] in waiting]
 
     def run_special(self, name: Literal["begin", "end", "self"]) -> int:
         """Run the `begin`, `end` or `self` programs in this process, in the plan's order; how many."""
@@ -358,7 +356,7 @@ def _load_code(
     btf, info = function_btf(linked) if len(linked.functions) > 1 else (b"", b"")
     try:
         if program.many:
-            expected = ATTACH_KPROBE_MULTI
+            expected = ATTACH_UPROBE_MULTI if program.kind in USER else ATTACH_KPROBE_MULTI
         elif program.kind in _TYPED:
             expected = _TYPED[program.kind]
             name = f"bpf_iter_{point.name}" if program.kind == "iter" else point.name

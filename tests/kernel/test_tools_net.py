@@ -48,6 +48,23 @@ def refused_connections(port: int) -> str:
     )
 
 
+# The listener's queue is full when the last one connects: its SYN is dropped and sent again after a second.
+_SLOW = """
+import select, socket
+s = socket.socket(); s.bind(("127.0.0.1", PORT)); s.listen(0)
+for n in range(TIMES):
+    first = socket.create_connection(("127.0.0.1", PORT))
+    late = socket.socket(); late.setblocking(False); late.connect_ex(("127.0.0.1", PORT))
+    s.accept()[0].close(); first.close()
+    select.select([], [late], []); s.accept()[0].close(); late.close()
+"""
+
+
+def slow_connections(port: int, times: int) -> str:
+    """The command of which every second connection takes the second until a SYN is sent again."""
+    return python(_SLOW.replace("PORT", str(port)).replace("TIMES", str(times)))
+
+
 def at(port: int, rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
     """The rows with this port."""
     return [row for row in rows if row[column] == port]

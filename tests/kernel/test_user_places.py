@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from kernel.live import LiveMachine
 from tests.conftest import Ebt
-from tests.kernel.support import lines, until
+from tests.kernel.support import lines, running, until
 
 pytestmark = pytest.mark.kernel
+HERE = LiveMachine()
 
 PROGRAM = """\
 namespace shop {
@@ -138,3 +141,56 @@ def test_every_file_of_a_process(ebt: Ebt) -> None:
     assert found.rc == 0 and "libc" in found.stdout, found
     assert nothing.rc == 1
     assert f"no function of process {sleeper.pid} in '*' matches 'no_such_function_there'" in nothing.stderr
+
+
+FUNCTIONS = 499
+
+
+@pytest.fixture(scope="module")
+def broad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that calls each of its many functions once, and the first seven times."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("broad")
+    function = '__attribute__((noinline)) int part{}(int x) {{ asm volatile(""); return x + 1; }}\n'
+    calls = "".join(f"sum += part{number}(1);" for number in (*range(FUNCTIONS), *[0] * 6))
+    text = "".join(map(function.format, range(FUNCTIONS)))
+    (folder / "broad.c").write_text(f"{text}int main() {{ int sum = 0; {calls} return sum == 0; }}\n")
+    subprocess.run([compiler, "-O1", "-o", "broad", "broad.c"], cwd=folder, check=True)
+    return folder / "broad"
+
+
+@pytest.mark.parametrize("off", ["", "uprobe_multi", "uprobe_multi,perf_link"])
+def test_many_places(ebt: Ebt, broad: Path, off: str) -> None:
+    """By one link where the kernel has that, or one by one; for every process, or for the command's own."""
+    program = f"""
+        uprobe:{broad}:part* {{ @in = count(); @from[func] = count(); }}
+        uretprobe:{broad}:part* {{ @out = sum(retval); @timed = sum((uint64)(duration > 0)); }}
+    """
+    options = ["--no-feature", off] if off else []
+    result = ebt("-q", *options, "-e", program, "-c", str(broad), timeout=60)
+    assert (result.rc, result.stderr) == (0, ""), result
+    shown = lines(result.stdout)
+    calls = FUNCTIONS + 6
+    assert [f"@in: {calls}", f"@out: {2 * calls}", f"@timed: {calls}"] == [
+        line for line in shown if "from" not in line
+    ]
+    assert sorted(int(line.split()[-1]) for line in shown if "from" in line) == [1] * (FUNCTIONS - 1) + [7]
+
+
+def test_many_places_for_every_process(ebt: Ebt, broad: Path) -> None:
+    with running([*ebt.command, "-e", f"uprobe:{broad}:part* {{ @[pid] = count(); }}"]) as tracer:
+        tracer.attached()
+        found = [subprocess.Popen([broad]) for _ in range(3)]
+        assert [process.wait() for process in found] == [0, 0, 0]
+        links = [path for path in os.listdir(f"/proc/{tracer.pid}/fd") if is_link(tracer.pid, path)]
+        shown = lines(tracer.end(signal.SIGINT).stdout)
+    assert sorted(shown) == sorted(f"@[{process.pid}]: {FUNCTIONS + 6}" for process in found)
+    assert len(links) == (1 if HERE.supports("uprobe_multi").works else FUNCTIONS)
+
+
+def is_link(pid: int, number: str) -> bool:
+    with suppress(FileNotFoundError):
+        return "bpf_link" in os.readlink(f"/proc/{pid}/fd/{number}")
+    return False
