@@ -143,7 +143,7 @@ def test_every_file_of_a_process(ebt: Ebt) -> None:
     assert f"no function of process {sleeper.pid} in '*' matches 'no_such_function_there'" in nothing.stderr
 
 
-FUNCTIONS = 499
+FUNCTIONS = 97
 
 
 @pytest.fixture(scope="module")
