@@ -27,6 +27,7 @@ from tests.kernel.test_tools_block import rows_of
 from tests.kernel.test_tools_file import OPENS, Work
 
 pytestmark = pytest.mark.kernel
+RELEASE = tuple(int(part) for part in os.uname().release.split(".")[:2])
 
 
 @pytest.fixture
@@ -137,8 +138,10 @@ for n in range(11): os.unlink(f"short{n}")
 def test_filelife(ebt: Ebt, work: Work) -> None:
     with side_by_side(ebt, work, LIVES, "filelife -p $PID", "AGE", "-f json filelife -p $PID") as both:
         row = re.compile(r"^[\d:]+ +(\d+) +(\S+) +([\d.]+) +(\S+) *$", re.MULTILINE)
-        theirs = [(comm, name, float(age)) for _, comm, age, name in row.findall(both.theirs)]
+        found = [(comm, name, float(age)) for _, comm, age, name in row.findall(both.theirs)]
         mine = [(row["comm"], row["FILE"], row["AGE(s)"]) for row in rows_of(both.mine)]
+    # theirs come processor by processor
+    theirs = sorted(found, key=lambda item: int(item[1].removeprefix("short")))
     assert [row[:2] for row in mine] == [row[:2] for row in theirs] and len(mine) == 11
     assert [age for *_, age in mine] == pytest.approx([age for *_, age in theirs], abs=0.05)
 
@@ -192,7 +195,9 @@ def test_vfsstat(ebt: Ebt, work: Work) -> None:
         rows = [row for row in rest if row[0] != "TIME"]
         theirs = {name: sum(int(row[at]) for row in rows) for at, name in enumerate(head) if at}
         mine = {name: sum(row[name] for row in rows_of(both.mine)) for name in theirs}
-    assert mine["CREATE/s"] == theirs["CREATE/s"] == 13 and mine["FSYNC/s"] == theirs["FSYNC/s"] == 7
+    assert mine["CREATE/s"] == theirs["CREATE/s"] == 13
+    # theirs probes vfs_fsync(), which 5.10's compiler put into its caller
+    assert mine["FSYNC/s"] == 7 and theirs["FSYNC/s"] == (0 if RELEASE < (5, 11) else 7)
     for name, least in (("READ/s", 2300), ("WRITE/s", 1707), ("OPEN/s", 1)):
         assert mine[name] >= least and mine[name] == pytest.approx(theirs[name], rel=0.15)
 
@@ -256,8 +261,7 @@ for _ in range(5):
 @pytest.mark.tool("cachestat")
 def test_cachestat(ebt: Ebt, work: Work) -> None:
     """Of the whole system, so alike and no more; from 5.16 on the original counts what nobody calls."""
-    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
-    if release >= (5, 16):
+    if RELEASE >= (5, 16):
         pytest.skip("the original is wrong from 5.16 on: it counts wrappers that folios have replaced")
     with side_by_side(ebt, work, CACHE, "cachestat 1", "HITS", "-f json cachestat", after=2.5) as both:
         found = re.findall(r"^ *(\d+) +(\d+) +(\d+) +[\d.]+% ", both.theirs, re.MULTILINE)
