@@ -27,7 +27,7 @@ def write_path(f: Function, place: str, kind: Type, node: ast.Call) -> None:
     dentry, mount = _start(f, node.arguments[0])
     program = f.program
     size = min(size_of(f.body.type(node)), size_of(kind))
-    longest = program.checked.settings.max_strlen
+    longest = program.checked.settings.longest_string
     for name, way in _OFFSETS.items():
         program.defines[name] = _offset(program, *way)
     program.defines["EBT_PATH_BYTES"] = longest

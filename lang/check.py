@@ -94,7 +94,9 @@ def _start(
     if script.span.source.name.endswith(".bt"):
         # bpftrace until 0.23: a probe that is missing is told and left out.
         defaults = replace(defaults, missing_probes="warn")
-    settings = replace(read_settings(script.config, environment or {}, found, defaults), unsafe=unsafe)
+    settings = read_settings(script.config, environment or {}, found, defaults)
+    short = settings.max_strlen == defaults.max_strlen == SHORT_STRINGS
+    settings = replace(settings, unsafe=unsafe, short_strings=short)
     if not script.probes:
         raise ScriptError(
             [Diagnostic("error", script.span, "the script has no probes", ("for example: begin { … }",))]

@@ -25,7 +25,7 @@ def _path(typing: Typing, call: ast.Call) -> Type | None:
         typing.error(call, f"path() cannot be had here: this kernel's BTF has no struct {missing[0]}")
     limit = typing.scene.settings.max_strlen
     if len(call.arguments) == 2:
-        return Str(expect_literal(typing, call, 1, 2, limit) or limit)
+        return Str(expect_literal(typing, call, 1, 2, typing.scene.settings.longest_string) or limit)
     return Str(limit)
 
 

@@ -51,7 +51,7 @@ def _str(typing: Typing, call: ast.Call) -> Type | None:
         if isinstance(length, int) and not isinstance(length, bool):
             if length < 1:
                 typing.error(call.arguments[1], "str(): the length must be at least 1")
-            limit = max(1, min(limit, length))
+            limit = max(1, min(typing.scene.settings.longest_string, length))
         else:
             expect_int(typing, call.arguments[1], "str(): the length")
     node = call.arguments[0]
@@ -139,7 +139,7 @@ def _buf(typing: Typing, call: ast.Call) -> Type | None:
         if isinstance(length, int) and not isinstance(length, bool):
             if length < 1:
                 typing.error(call.arguments[1], "buf(): the length must be at least 1")
-            return Buffer(max(1, min(limit, length)))
+            return Buffer(max(1, min(typing.scene.settings.longest_string, length)))
         expect_int(typing, call.arguments[1], "buf(): the length")
     elif kind is not None and not isinstance(kind, Array | Str):
         typing.error(call, f"buf() of {kind} needs a length", "buf(address, length)")

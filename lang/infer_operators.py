@@ -84,7 +84,7 @@ class Operators(Access):
 
     def text_type(self, node: ast.Expression, text: str) -> Type:
         """The type of a literal string; reports one that is too long."""
-        size, limit = len(text.encode("utf-8", "surrogateescape")) + 1, self.settings.max_strlen
+        size, limit = len(text.encode("utf-8", "surrogateescape")) + 1, self.settings.longest_string
         if size > limit:
             message = f"the string has {size - 1} bytes: the limit is {limit - 1}"
             self.error(node, message, RAISE_STRLEN.format(size))

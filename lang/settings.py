@@ -40,9 +40,15 @@ class Settings:
     license: str = "GPL"
     max_cat_bytes: int = 10240
     unsafe: bool = False  # --unsafe: not for the script to say
+    short_strings: bool = False  # max_strlen is what this kernel's keys bear, not what somebody asked for
+
+    @property
+    def longest_string(self) -> int:
+        """Bytes of a string whose length the script itself gives, terminator included."""
+        return Settings.max_strlen if self.short_strings else self.max_strlen
 
 
-NAMES = tuple(field.name for field in fields(Settings) if field.name != "unsafe")
+NAMES = tuple(field.name for field in fields(Settings) if field.name not in ("unsafe", "short_strings"))
 CHOICES = {
     "stack_mode": ("bpftrace", "perf", "raw"),
     "missing_probes": ("error", "warn", "ignore"),

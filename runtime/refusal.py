@@ -20,7 +20,10 @@ _STATE = re.compile(
 _WORDS = (
     (re.compile(r"unknown func (bpf_)?(\w+)#\d+"), r"programs of this kind have no helper bpf_\2 here"),
     (re.compile(r"invalid func \w+#(\d+)"), r"this kernel has no BPF helper number \1"),
-    (re.compile(r"program of this type cannot use helper (\w+)#\d+"), r"programs of this kind cannot \1"),
+    (
+        re.compile(r"program of this type cannot use helper (\w+)#\d+"),
+        r"programs of this kind have no helper \1 here",
+    ),
     (re.compile(r"cannot call GPL-restricted function.*"), "it calls what only GPL programs may"),
     (re.compile(r".*[Pp]rogram is too large.*"), "the program is too complex: the verifier gave up on it"),
     (

@@ -9,6 +9,7 @@ headers: $EBT_LAB_HEADERS, which `scripts/lab fetch --headers` brings.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import json
 import os
@@ -284,15 +285,32 @@ def keep(found: Mapping[str, Any], path: Path) -> None:
 
 def main(words: list[str]) -> int:
     """Measure here, or in a guest; 0 if ebt could be measured with each tool."""
-    if words[:1] == ["--lab"]:
-        return _in_the_lab(words[1], words[2:])
+    options = _parser().parse_args(words)
+    if options.lab:
+        return _in_the_lab(options.lab, options.names)
+    if options.headers:
+        os.environ["EBT_LAB_HEADERS"] = str(options.headers.resolve())
     target = Path(os.environ["EBT_LAB_OUT"], FILE.name) if os.environ.get("EBT_LAB") else FILE
     if target != FILE and FILE.is_file():
         shutil.copy(FILE, target)
     mount_tracing()
-    found = measure_all(words)
+    found = measure_all(options.names)
     keep(found, target)
     return 1 if any("problem" in row for row in found.values()) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench tools",
+        description="the standard tools beside their originals, written into docs/tool-costs.json",
+    )
+    every = [case.name for case in CASES]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(every)}",
+                        type=lambda name: name if name in every else parser.error(f"no tool '{name}' here"))
+    parser.add_argument("--lab", metavar="KERNEL", help="in the lab's, with its own clang")
+    parser.add_argument("--headers", type=Path, metavar="DIR",
+                        help="the kernel's headers, for BCC's Python tools; default: $EBT_LAB_HEADERS")
+    return parser
 
 
 def _in_the_lab(kernel: str, words: list[str]) -> int:

@@ -142,7 +142,10 @@ def test_filelife(ebt: Ebt, work: Work) -> None:
         mine = [(row["comm"], row["FILE"], row["AGE(s)"]) for row in rows_of(both.mine)]
     # theirs come processor by processor
     theirs = sorted(found, key=lambda item: int(item[1].removeprefix("short")))
-    assert [row[:2] for row in mine] == [row[:2] for row in theirs] and len(mine) == 11
+    assert [name for _, name, _ in mine] == [f"short{n}" for n in range(11)]
+    if not theirs:
+        pytest.skip("the original prints nothing on this kernel, whatever happens")
+    assert [row[:2] for row in mine] == [row[:2] for row in theirs]
     assert [age for *_, age in mine] == pytest.approx([age for *_, age in theirs], abs=0.05)
 
 
@@ -196,8 +199,8 @@ def test_vfsstat(ebt: Ebt, work: Work) -> None:
         theirs = {name: sum(int(row[at]) for row in rows) for at, name in enumerate(head) if at}
         mine = {name: sum(row[name] for row in rows_of(both.mine)) for name in theirs}
     assert mine["CREATE/s"] == theirs["CREATE/s"] == 13
-    # theirs probes vfs_fsync(), which 5.10's compiler put into its caller
-    assert mine["FSYNC/s"] == 7 and theirs["FSYNC/s"] == (0 if RELEASE < (5, 11) else 7)
+    # theirs probes vfs_fsync(), which some compilers put into its caller: then it counts none
+    assert mine["FSYNC/s"] == 7 and theirs["FSYNC/s"] in (7, 0)
     for name, least in (("READ/s", 2300), ("WRITE/s", 1707), ("OPEN/s", 1)):
         assert mine[name] >= least and mine[name] == pytest.approx(theirs[name], rel=0.15)
 

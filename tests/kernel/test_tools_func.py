@@ -56,7 +56,7 @@ def test_stackcount(ebt: Ebt) -> None:
     (counts,) = maps(ebt, "-c", command, "stackcount", "-rU", "c:^toup+er$").values()
     assert sum(counts.values()) == CALLS
     for depth in (1, 3):
-        words = ("stackcount", "-K", "--perf-max-stack-depth", str(depth), "t:syscalls:sys_enter_read")
+        words = ("stackcount", "-K", "--perf-max-stack-depth", str(depth), "t:raw_syscalls:sys_enter")
         reads = " ".join(work(f"read=64:{CALLS}"))
         (counts,) = maps(ebt, "-c", reads, *words).values()
         assert {len(key.split()) for key in counts} == {depth} and sum(counts.values()) >= CALLS, counts

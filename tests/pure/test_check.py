@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
-from kernel.recorded import default_machine
+from kernel.recorded import RecordedMachine, default_machine
 from lang.check import check
 from lang.diagnostics import ScriptError
 from lang.parser import parse
 from lang.source import Source
 from tests.pure.casefile import CASES, Case, load, types_of
 
+KERNELS = Path(__file__).parents[1] / "kernels"
 ALL = [case for path in sorted(CASES.glob("*.ebt")) for case in load(path)]
 
 
@@ -63,6 +65,19 @@ def test_environment_wins_over_the_config_block() -> None:
     assert (settings.max_strlen, settings.max_map_keys) == (64, 7)
     with pytest.raises(ValueError, match="EBT_MAX_STRLEN: invalid value 1 for max_strlen"):
         check(script, default_machine(), (), {"EBT_MAX_STRLEN": "1"})
+
+
+@pytest.mark.parametrize(("asked", "plain", "given"), [("", 200, 256), ("64", 64, 64)])
+def test_strings_of_a_kernel_with_small_keys(asked: str, plain: int, given: int) -> None:
+    """The default is what its keys bear; a length that the script gives, and a literal, may be longer."""
+    machine, environment = RecordedMachine(KERNELS / "5.10.ebtk"), {"EBT_MAX_STRLEN": asked} if asked else {}
+    script = parse(Source("stdin", "begin { @a = str(nsecs); @b = str(nsecs, 256); @c = buf(nsecs, 256); }"))
+    types = types_of(check(script, machine, (), environment).checked)
+    assert [types[f"map @{name}"] for name in "ab"] == [f"string[{plain}]", f"string[{given}]"]
+    assert str(given) in types["map @c"]
+    if not asked:
+        long = parse(Source("stdin", f'begin {{ print("{"x" * 300}"); }}'))
+        assert check(long, machine).checked.settings.max_strlen == plain
 
 
 def test_targets_of_one_type_share_a_body() -> None:
