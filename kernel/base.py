@@ -104,6 +104,11 @@ class KernelMachine(ABC):
         """The function's prototype by BTF; None where BTF does not have it."""
         return self.types.function(name, module)
 
+    @property
+    @abstractmethod
+    def without_kprobes(self) -> frozenset[str]:
+        """Functions that the kernel keeps kprobes off."""
+
     @kept
     def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
         """(module, name) of the functions of which a parameter is a pointer to the struct."""

@@ -14,6 +14,7 @@ from lang import cachefile
 from lang.patterns import REGEXP
 
 _KALLSYMS = Path("/proc/kallsyms")
+_KPROBE_BLACKLIST = Path("/sys/kernel/debug/kprobes/blacklist")
 _FUNCTION_LINE = re.compile(rb"^[0-9a-f]+ [tTwW] ([^\s\[]+)(?:\t\[(\w+)\])?$", re.MULTILINE)
 # what kallsyms lists as modules, but is made at run time
 _NOT_MODULES = frozenset({"bpf", "__builtin__ftrace", "__builtin__kprobes"})
@@ -84,6 +85,15 @@ def traceable_functions(root: Path | None, types: TypeTable) -> FunctionNames:
     """
     find = lambda: _filter_functions(root) or _symbol_functions(types)  # noqa: E731
     return FunctionNames.kept(f"{boot_key()} {root}", find)
+
+
+def without_kprobes() -> frozenset[str]:
+    """Names of the functions that may not have kprobes; lines are `begin-end name`."""
+    try:
+        text = _KPROBE_BLACKLIST.read_text()
+    except OSError:
+        return frozenset()
+    return frozenset(line.rpartition("\t")[2] for line in text.splitlines())
 
 
 def _filter_functions(root: Path | None) -> dict[str, set[str]]:

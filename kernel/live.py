@@ -130,6 +130,11 @@ class LiveMachine(KernelMachine):
         """The names of the traceable functions."""
         return functions.traceable_functions(self._root, self.types)
 
+    @cached_property
+    def without_kprobes(self) -> frozenset[str]:
+        """Functions that the kernel keeps kprobes off, as debugfs lists them; none if it is not read."""
+        return functions.without_kprobes()
+
     @kept
     def unloaded_module(self, function: str) -> str:
         """The module of this kernel that has the function and is not loaded; empty where there is none."""

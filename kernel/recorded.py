@@ -89,6 +89,11 @@ class RecordedMachine(KernelMachine):
         """The names of the traceable functions."""
         return FunctionNames.kept(self._key, self._find_functions)
 
+    @property
+    def without_kprobes(self) -> frozenset[str]:
+        """Functions that the kernel kept kprobes off."""
+        return frozenset(self._header.get("without_kprobes", ()))
+
     def _find_functions(self) -> dict[str, set[str]]:
         """Those that the BTF has, more without a prototype, and less what cannot be traced."""
         found = {}

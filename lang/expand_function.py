@@ -226,13 +226,16 @@ class _Functions:
         if reason := self._wants_arguments(item):
             return reason
         if way not in _TRAMPOLINES:
-            return ""
+            return "the kernel keeps kprobes off it" if self._is_protected(item) else ""
         if item.symbol != item.name:
             return f"it is {item.symbol} here, and a trampoline needs a function of this name"
         if not self.typed and (reason := self._wants_registers(item)):
             return reason
         known = self.expansion.machine.function(item.name, item.module)
         return trampoline_refusal(known, item.symbol, self.expansion.machine.arch)
+
+    def _is_protected(self, item: _Found) -> bool:
+        return item.module == "vmlinux" and item.symbol in self.expansion.machine.without_kprobes
 
     def _wants_arguments(self, item: _Found) -> str:
         """Why this function cannot serve a body that uses the arguments."""

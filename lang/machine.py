@@ -168,6 +168,10 @@ class Machine(Protocol):
     def function(self, name: str, module: str = "") -> Function | None:
         """The function's prototype by BTF; None where BTF does not have it."""
 
+    @property
+    def without_kprobes(self) -> frozenset[str]:
+        """Functions that the kernel keeps kprobes off (NOKPROBE_SYMBOL), as far as it tells."""
+
     def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
         """(module, name) of the functions of which a parameter is a pointer to the struct."""
 
