@@ -13,6 +13,7 @@ from codegen.pieces import bare
 from codegen.plan import Action, Column, Event, TableCell
 from codegen.program import RING
 from lang import ast
+from lang.records import replace
 from lang.types import CHAR, INT64, UINT32, UINT64, VOID, Array, Pointer, Timestamp, Type
 
 NOTHING = Value("0", VOID)
@@ -65,6 +66,8 @@ def _record(
     event, struct = f.program.event(
         action, node.span, kinds, text, map_name, top, div, columns, shown, begins
     )
+    if node in f.taking:
+        f.program.events[event.site] = replace(event, takes=True)
     record = f.names.fresh("event")
     if not f.program.has_ringbuf:
         with _perf_record(f, event, struct, record):

@@ -71,6 +71,7 @@ class Function:
     event_bytes: int = 0  # of the scratch area: the largest event that is filled there, not in the ring
     prologue_at: int = 0  # the line before which the scratch area is looked up
     stack_used: int = 0
+    taking: set[ast.Call] = field(default_factory=set)  # print(@map) … that also empty the map
     stepping: bool = False  # the statement holds ++ or --: variables are copied when read
     name: str = ""
     root: str = ""  # the program's name: loops inside it are named after it

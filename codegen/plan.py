@@ -158,7 +158,8 @@ class Event:
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
     the column to sort by; `cells` are what it shows, where the script says so; `begins` is how the first part
-    of the key begins in the rows to show.
+    of the key begins in the rows to show. `takes`: the map is emptied as it is
+    read, as the script clears it next.
     """
 
     site: int
@@ -173,6 +174,7 @@ class Event:
     columns: tuple[Column, ...] = ()
     cells: tuple[TableCell, ...] = ()
     begins: str = ""
+    takes: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,46 @@ from lang.types import Aggregate, Pointer, Type, size_of
 
 MAX_LINES = 20_000  # of C in one program: clang takes seconds for these, and minutes for thrice as many
 ROOMY = 96  # bytes of stack below which nothing needs to be given back
+_PRINTING = ("print", "table", "folded")
+_TELLING = (*_PRINTING, "clear", "zero", "printf", "errorf", "warnf", "cat", "time", "clear_screen")
 _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 
 
 def block(f: Function, node: ast.Block) -> None:
     """The statements of a block; the variables that it declares end with it, in C as in the script."""
     outer = dict(f.variables)
+    emptied = takes(node.statements)
+    f.taking |= set(emptied.values())
     for items in together(f, node.statements):
+        if items[0] in emptied:  # done by a statement before
+            f.code.line(f"// {comment(items[0].span.text)}: with the map's printing")
+            continue
         statement(f, items[0], items)
         if ast.ends_probe(items[0]):
             break
     f.variables = outer
+
+
+def takes(statements: Sequence[ast.Statement]) -> dict[ast.Statement, ast.Call]:
+    """clear(@map) → the printing of the map before it that can empty it as it reads.
+
+    So nothing is lost that comes between the two. Between them stand only other calls that tell something.
+    """
+    printed: dict[str, ast.Call] = {}
+    found: dict[ast.Statement, ast.Call] = {}
+    for node in statements:
+        call = node.value if isinstance(node, ast.Evaluate) else None
+        if not isinstance(call, ast.Call) or call.name not in _TELLING:
+            printed.clear()
+            continue
+        first = call.arguments[0] if call.arguments else None
+        if not isinstance(first, ast.Map):
+            continue
+        if call.name in _PRINTING:
+            printed[first.name] = call
+        elif (before := printed.pop(first.name, None)) is not None and call.name == "clear":
+            found[node] = before
+    return found
 
 
 def statement(f: Function, node: ast.Statement, items: Sequence[ast.Statement] = ()) -> None:

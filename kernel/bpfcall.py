@@ -18,7 +18,7 @@ _SYS_BPF = 280 if os.uname().machine == "aarch64" else 321
 
 (_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PROG_LOAD) = range(6)
 _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT, _BTF_LOAD, _BTF_FD_BY_ID = 10, 15, 17, 18, 19
-_BTF_NEXT_ID, _LOOKUP_BATCH, _DELETE_BATCH, _LINK_CREATE = 23, 24, 27, 28
+_BTF_NEXT_ID, _LOOKUP_BATCH, _TAKE_BATCH, _DELETE_BATCH, _LINK_CREATE = 23, 24, 25, 27, 28
 _ITER_CREATE = 33
 
 MAP_KINDS = {
@@ -156,6 +156,20 @@ def map_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> En
     return single_entries(fd, key_size, value_size, max_entries)
 
 
+def map_take(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries:
+    """All entries of a hash, which are gone from it then: what comes meanwhile is in the answer or stays."""
+    entries = read_batches(fd, key_size, value_size, max_entries, _TAKE_BATCH)
+    return entries if entries is not None else single_take(fd, key_size, value_size, max_entries)
+
+
+def single_take(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries:
+    """The same, entry by entry: what is added to one between its reading and its end is lost."""
+    entries = single_entries(fd, key_size, value_size, max_entries)
+    for key, _ in entries:
+        map_delete(fd, key)
+    return entries
+
+
 def single_entries(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries:
     """The same, with one call or two for each entry."""
     if map_info(fd)[0] in _ARRAYS:
@@ -163,9 +177,12 @@ def single_entries(fd: int, key_size: int, value_size: int, max_entries: int) ->
     return _read_one_by_one(fd, key_size, value_size, max_entries)
 
 
-def read_batches(fd: int, key_size: int, value_size: int, max_entries: int) -> Entries | None:
+def read_batches(
+    fd: int, key_size: int, value_size: int, max_entries: int, command: int = _LOOKUP_BATCH
+) -> Entries | None:
     """The entries by BPF_MAP_LOOKUP_BATCH, or None where this kernel has none for this map type.
 
+    With _TAKE_BATCH (BPF_MAP_LOOKUP_AND_DELETE_BATCH) they are deleted too.
     A hash is walked bucket by bucket under the bucket's lock, so no key is met twice. The position is
     opaque: a u32 for a hash, a key for an array.
     """
@@ -178,7 +195,7 @@ def read_batches(fd: int, key_size: int, value_size: int, max_entries: int) -> E
             keys, values, room = _buffer(count * key_size), _buffer(count * value_size), count
         given = where if started else 0
         attributes = pack("QQQQIiQQ", given, where, keys[1], values[1], count, fd, 0, 0)
-        result = _bpf(_LOOKUP_BATCH, attributes)
+        result = _bpf(command, attributes)
         if result == -errno.ENOSPC:  # one bucket holds more than `count`
             count *= 2
             continue

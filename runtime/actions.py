@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from codegen.plan import Event, Plan
 from lang.diagnostics import CompilerBug
@@ -22,6 +23,7 @@ from runtime.text import Writer
 from runtime.values import Values
 
 Handler = Callable[[memoryview, Run], None]
+_Shown = TypeVar("_Shown")
 
 
 class Actions:
@@ -92,18 +94,19 @@ class Actions:
         return partial(_print_rows, text_rows(event, self._values), self._writer.rows)
 
     def _print_map(self, event: Event) -> None:
-        dump = self._maps.dump(event.map, event.top, event.div)
+        dump = self._reading(event, lambda: self._maps.dump(event.map, event.top, event.div))
         if dump is not None:
             self._writer.map(dump)
 
     def _folded(self, event: Event) -> None:
         """Lines for programs that make pictures; JSON has the map itself."""
         if not self.folded_text:
+            self._reading(event, lambda: None)
             return
         if self._writer.json:
             self._print_map(event)
         else:
-            self._writer.rows(self._maps.folded(event))
+            self._writer.rows(self._reading(event, lambda: self._maps.folded(event)))
 
     def _told(self, event: Event, text: str) -> None:
         """What is done with the text of a format that is not simply printed."""
@@ -131,7 +134,11 @@ class Actions:
             self._writer.text("join", joined(event, data, start + RECORD_HEADER))
 
     def _table(self, event: Event) -> None:
-        self._writer.table(self._maps.table(event))
+        self._writer.table(self._reading(event, lambda: self._maps.table(event)))
+
+    def _reading(self, event: Event, show: Callable[[], _Shown]) -> _Shown:
+        """Read a map, or take what it holds where the script clears it next."""
+        return self._maps.take(event.map, show) if event.takes else show()
 
     def _exit(self, event: Event, data: memoryview, run: Run) -> None:
         if self.exit_code is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from codegen.plan import Event, Map
 from lang.convert import aggregates
@@ -23,6 +23,7 @@ from runtime.text import Dump, DumpType, Table
 from runtime.values import Values, average, divide, int_code, json_int, stats_text
 
 Entry = tuple[bytes, bytes]
+_Shown = TypeVar("_Shown")
 _CHUNK = 1 << 16
 _SIGN, _MASK = 1 << 63, (1 << 64) - 1
 _ZERO_KEY = bytes(4)
@@ -37,7 +38,7 @@ class Access(Protocol):
 
     def map_entries(self, fd: int, key_size: int, value_size: int, max_entries: int) -> list[Entry]: ...
 
-    def map_delete_all(self, fd: int, keys: Sequence[bytes]) -> None: ...
+    def map_take(self, fd: int, key_size: int, value_size: int, max_entries: int) -> list[Entry]: ...
 
 
 class Maps:
@@ -49,7 +50,14 @@ class Maps:
         self._maps = {item.name: item for item in maps}
         self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
         self._zeroed: set[str] = set()  # maps without keys whose blank value was written, by zero()
+        self._held: dict[str, list[Entry]] = {}  # what a map that is being emptied held
         self.before_clear: Callable[[str], None] = _nothing  # told of a map that is about to be emptied
+
+    def styled(self, values: Values) -> Maps:
+        """The same maps in another style; they also see what a map that is being emptied held."""
+        other = Maps(tuple(self._maps.values()), self._fd, self._access, self._cpus, values)
+        other._zeroed, other._held = self._zeroed, self._held
+        return other
 
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
         """What `print(@map, top, div)` shows, None for nothing. At exit a scalar never written is nothing."""
@@ -64,20 +72,30 @@ class Maps:
 
     def clear(self, name: str) -> None:
         """Delete all entries."""
-        self.before_clear(name)
+        self.take(name, lambda: None)
+
+    def take(self, name: str, show: Callable[[], _Shown]) -> _Shown:
+        """Empty a map, and let pictures and `show` read what it held: nothing falls between the two."""
         item = self._maps[name]
-        self._zeroed.discard(name)
-        if item.kind in ("array", "percpu_array"):
-            self._blank(item, [key for key, _ in self._entries(item)])
+        if item.kind.endswith("array"):
+            held = self._entries(item)
+            self._blank(item, [key for key, raw in held if raw.strip(b"\0")])
         else:
-            self._access.map_delete_all(self._fd(name), [key for key, _ in self._entries(item)])
+            held = self._access.map_take(self._fd(name), item.key_size, self._total(item), item.max_entries)
+        self._held[name] = held
+        try:
+            self.before_clear(name)
+            return show()
+        finally:
+            del self._held[name]
+            self._zeroed.discard(name)
 
     def zero(self, name: str) -> None:
         """Set all values to 0 and keep the keys; a scalar that was written stays written."""
         self.before_clear(name)
         item = self._maps[name]
         if item.key is None and _histogram(item) is None:
-            raw = self._access.map_lookup(self._fd(name), _ZERO_KEY, self._total(item)) or b""
+            raw = self._first(item) or b""
             if self._written(item, raw) and _flag_offset(item) is None:
                 self._zeroed.add(name)
                 self._blank(item, [_ZERO_KEY])
@@ -105,15 +123,22 @@ class Maps:
         return self._stride(item) * (self._cpus if "percpu" in item.kind else 1)
 
     def _entries(self, item: Map) -> list[Entry]:
+        if item.name in self._held:
+            return self._held[item.name]
         fd = self._fd(item.name)
         return self._access.map_entries(fd, item.key_size, self._total(item), item.max_entries)
+
+    def _first(self, item: Map) -> bytes | None:
+        """The only entry of a map without keys."""
+        if item.name in self._held:
+            return dict(self._held[item.name]).get(_ZERO_KEY)
+        return self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
 
     def _slots(self, item: Map) -> int:
         return self._cpus if "percpu" in item.kind else 1
 
     def _scalar(self, item: Map, div: int, at_exit: bool) -> Dump | None:
-        raw = self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
-        raw = raw or bytes(self._total(item))
+        raw = self._first(item) or bytes(self._total(item))
         if at_exit and item.name not in self._zeroed and not self._written(item, raw):
             return None
         raws = self._reduced(item, [raw])
@@ -130,7 +155,7 @@ class Maps:
         """What `table(@map, …)` shows."""
         item = self._maps[event.map]
         if item.key is None:
-            raw = self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
+            raw = self._first(item)
             entries = [(b"", raw)] if raw and self._written(item, raw) else []
         else:
             entries = self._entries(item)

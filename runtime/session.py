@@ -186,7 +186,7 @@ class Session:
         """The maps in another style than the writer's."""
         structs = dict(self._plan.settings.structs)
         values = Values(self._plan.settings, self._symbols, json=json, struct_fields=structs)
-        return Maps(self._plan.maps, self._loaded.map_fd, self._access, self._cpus, values), values
+        return self._maps.styled(values), values
 
     def clear(self, name: str) -> None:
         """Empty a map, by its C name."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from kernel import bpfcall
 
 
@@ -13,9 +11,4 @@ class Unbatched:
     map_lookup = staticmethod(bpfcall.map_lookup)
     map_update = staticmethod(bpfcall.map_update)
     map_entries = staticmethod(bpfcall.single_entries)
-
-    @staticmethod
-    def map_delete_all(fd: int, keys: Sequence[bytes]) -> None:
-        """Remove these keys; those already gone are no error."""
-        for key in keys:
-            bpfcall.map_delete(fd, key)
+    map_take = staticmethod(bpfcall.single_take)

@@ -35,6 +35,21 @@ def test_no_event_is_lost(ebt: Ebt, tmp_path: Path) -> None:
     assert re.fullmatch(rb"\d+ dd 1 1\n", line) and number == writes and not rest, counts.most_common(5)
 
 
+def test_nothing_is_lost_between_print_and_clear(ebt: Ebt, tmp_path: Path) -> None:
+    """Each write has a key of its own, and each is printed although the map is cleared all the time."""
+    file, writes = tmp_path / "out", 100_000
+    program = """
+        config = { max_map_keys = 200000 }
+        tracepoint:syscalls:sys_enter_write /pid == cpid && args.count == 1/ { @[nsecs] = count(); }
+        interval:ms:5 { print(@); clear(@); }
+        end { print(@); clear(@); }
+    """
+    result = ebt("-q", "-e", program, "-c", dd(writes), "-o", file, timeout=60)
+    assert (result.rc, result.stderr) == (0, "")
+    counts = re.findall(r"^@\[\d+\]: (\d+)$", file.read_text(), re.MULTILINE)
+    assert sum(map(int, counts)) == writes
+
+
 def test_what_is_lost_is_told(ebt: Ebt, tmp_path: Path) -> None:
     """With a tiny ring: delivered + lost = produced."""
     file = tmp_path / "out"

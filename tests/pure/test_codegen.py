@@ -64,6 +64,28 @@ def test_a_variable_of_a_branch_that_is_left_out_may_stand_in_a_key() -> None:
     assert out.count("at_r.update(") == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "taken", "cleared"),
+    [
+        ("print(@m); clear(@m);", 1, 0),
+        ('print(@m); printf("\\n"); print(@n); clear(@m); clear(@n);', 2, 0),
+        ("print(@m, 1); print(@m, 2); clear(@m);", 1, 0),
+        ("if (pid) { print(@m); clear(@m); }", 1, 0),
+        ("print(@m); zero(@m); clear(@m);", 0, 1),
+        ("print(@m); if (pid) { exit(); } clear(@m);", 0, 1),
+        ("print(@m); if (pid) { clear(@m); }", 0, 1),
+        ("if (pid) { print(@m); } clear(@m);", 0, 1),
+        ("clear(@m); print(@m);", 0, 1),
+    ],
+)
+def test_what_is_printed_and_cleared_is_taken_at_once(body: str, taken: int, cleared: int) -> None:
+    """So that nothing is lost that is counted between the two."""
+    text = f"tracepoint:sched:sched_switch {{ @m[pid] = count(); @n = sum(1); }} interval:s:1 {{ {body} }}"
+    events = compile_script(Source("stdin", text), default_machine(), (), {}).plan.events
+    assert sum(event.takes for event in events) == taken
+    assert sum(event.action == "clear" for event in events) == cleared
+
+
 def test_script_text_never_ends_a_comment() -> None:
     text = compiled('begin { print("*/ int x;\\\\"); /* a\n# 1 */ print("\\n#error"); }')
     assert "\n#error" not in text

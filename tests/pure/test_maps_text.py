@@ -1,7 +1,6 @@
 """Maps in text: reading, reducing over processors, order, top and div, clear and zero, by a map in memory."""
 
 import struct
-from collections.abc import Sequence
 
 import pytest
 
@@ -54,9 +53,10 @@ class Memory:
         assert all((len(key), len(value)) == (key_size, value_size) for key, value in self.maps[fd].items())
         return list(self.maps[fd].items())
 
-    def map_delete_all(self, fd: int, keys: Sequence[bytes]) -> None:
-        for key in keys:
-            self.maps[fd].pop(key, None)
+    def map_take(self, fd: int, key_size: int, value_size: int, size: int) -> list[tuple[bytes, bytes]]:
+        found = self.map_entries(fd, key_size, value_size, size)
+        self.maps[fd].clear()
+        return found
 
 
 class Kept(Output):
