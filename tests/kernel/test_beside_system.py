@@ -244,4 +244,8 @@ def test_klockstat(ebt: Ebt) -> None:
             work_now(process)
     rows = re.findall(r"^ *(\w*pipe_write)\S* +[\d.]+ \w+ +(\d+) ", printed[0], re.MULTILINE)
     mine = re.findall(r"^(\w*pipe_write)\S* +[\d.]+ +(\d+) ", printed[1], re.MULTILINE)
-    assert sorted(mine) == sorted(rows) and {int(count) for _, count in mine} == {2 * TIMES}
+    # and the second "ready" is written to a pipe
+    assert {int(count) for _, count in mine} == {2 * TIMES + 1}
+    if not rows:
+        pytest.skip("the original does not tell of the pipe's mutex on this kernel")
+    assert sorted(mine) == sorted(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -116,13 +117,19 @@ def test_runqlen(ebt: Ebt) -> None:
     assert 50 < int(parts["0"]) <= 100
 
 
+def most(began: float) -> float:
+    """More samples than 200 a second of one processor can give since then: it may have been slow to end."""
+    return 1.1 * 200 * (time.monotonic() - began)
+
+
 @pytest.mark.tool("cpuwalk")
 def test_cpuwalk(ebt: Ebt) -> None:
     for processor in sorted(os.sched_getaffinity(0))[:2]:
         steps = [f"cpu={processor}", *SPINS]
+        began = time.monotonic()
         found = watched(ebt, "cpuwalk", steps, "-p", "PID", "-f", "199", seconds=2)["@cpu"]
         assert {item["min"] for item in found if item["count"]} == {processor}
-        assert 20 < total(found) < 450
+        assert 20 < total(found) < most(began)
     assert watched(ebt, "cpuwalk", ["wait"], "-p", "PID", seconds=1) == {}
 
 
@@ -218,9 +225,10 @@ def test_profile(ebt: Ebt) -> None:
     spin = f"name={mark}"
     with working(spin, *SPINS) as process:
         for options, low in ((("-F", "199"), 20), (("-c", "5000000"), 20)):
+            began = time.monotonic()
             found = maps(ebt, "-c", "sleep 2", "profile", "-p", str(process.pid), *options)["@samples"]
             assert all(key.rstrip("]").endswith(f"{mark},{process.pid}") for key in found), next(iter(found))
-            assert low < sum(found.values()) < 450
+            assert low < sum(found.values()) < most(began)
         result = ebt("-q", "-c", "sleep 1", "profile", "-f", "-L", str(process.pid))
         lines = result.stdout.splitlines()
         assert lines[:-2] and all(re.fullmatch(rf"{mark};.* \d+|", line) for line in lines), lines
