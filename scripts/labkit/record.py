@@ -9,7 +9,10 @@ from labkit.initramfs import Job
 from labkit.kernels import Kernel
 
 # What file, block and network tools ask for, of what a distribution builds as modules.
-MODULES = "ext4 xfs btrfs f2fs fuse nfs nfsv3 nfsv4 nfsd raid0 raid1 loop nf_conntrack iptable_filter ip6table_filter nf_tables"
+MODULES = (
+    "ext4 xfs btrfs f2fs fuse nfs nfsv3 nfsv4 nfsd raid0 raid1 loop nf_conntrack iptable_filter "
+    "ip6table_filter nf_tables"
+)
 _COMMAND = """\
 for module in {modules}; do modprobe "$module" || echo "no module $module here"; done
 exec .venv/bin/python -m ebt profile save "$EBT_LAB_OUT/{name}.ebtk"

@@ -188,7 +188,7 @@ for _ in range(7): os.pwrite(fd, b"x", 0); os.fsync(fd)
 
 @pytest.mark.tool("vfsstat")
 def test_vfsstat(ebt: Ebt, work: Work) -> None:
-    """Of the whole system: equal where nobody else does it, alike where all do."""
+    """Of the whole system: equal where nobody else does it. Ours is there first, and sees more."""
     words = "-f json vfsstat".split()
     with running([*ebt.command, *words]) as first:  # which keeps its program: on an overlay by vfs_create()
         first.wait_for("attached_probes")
@@ -202,7 +202,7 @@ def test_vfsstat(ebt: Ebt, work: Work) -> None:
     # theirs probes vfs_fsync(), which some compilers put into its caller: then it counts none
     assert mine["FSYNC/s"] == 7 and theirs["FSYNC/s"] in (7, 0)
     for name, least in (("READ/s", 2300), ("WRITE/s", 1707), ("OPEN/s", 1)):
-        assert mine[name] >= least and mine[name] == pytest.approx(theirs[name], rel=0.15)
+        assert least <= theirs[name] <= mine[name] + 100
 
 
 DISK = """

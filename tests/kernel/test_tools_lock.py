@@ -61,6 +61,5 @@ def test_klockstat_by_thread_and_stack(ebt: Ebt) -> None:
     result = ebt("-q", "-c", hold(name), "klockstat", "--comm", name, "-s", "3", "-T")
     text = lines(result.stdout)
     at = next(n for n, line in enumerate(text) if "pipe_write" in line)
-    frames = [line.strip().partition("+")[0] for line in text[at + 1 : at + 4]]
-    assert [name for name in frames if name != "new_sync_write"][:2] == ["vfs_write", "ksys_write"]  # of 5.10
-    assert "userfaultfd" not in result.stdout
+    frames = [line.strip().partition("+")[0] for line in text[at + 1 : at + 3]]
+    assert frames in (["vfs_write", "ksys_write"], ["new_sync_write", "vfs_write"])  # the second on 5.10
