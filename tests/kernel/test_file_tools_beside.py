@@ -268,7 +268,8 @@ def test_cachestat(ebt: Ebt, work: Work) -> None:
         pytest.skip("the original is wrong from 5.16 on: it counts wrappers that folios have replaced")
     with side_by_side(ebt, work, CACHE, "cachestat 1", "HITS", "-f json cachestat", after=2.5) as both:
         found = re.findall(r"^ *(\d+) +(\d+) +(\d+) +[\d.]+% ", both.theirs, re.MULTILINE)
-        theirs = [sum(int(row[at]) for row in found) for at in range(3)]
+        # its last row also tells what the end of ours did to the cache
+        theirs = [sum(int(row[at]) for row in found[:-1]) for at in range(3)]
         mine = [sum(row[name] for row in rows_of(both.mine)) for name in ("HITS", "MISSES", "DIRTIES")]
     assert mine[0] > 10_000 and mine[1] > 2000
     assert mine == pytest.approx(theirs, rel=0.1, abs=100)
