@@ -22,6 +22,7 @@ CALLS = 16384
 _LASTING = {"cpid", "pid", "tid"}
 # the mechanism of a return → that of its entry
 _ENTRY = {"kretprobe": "kprobe", "fexit": "fentry", "uretprobe": "uprobe", "tracepoint": "tracepoint"}
+_BEGAN = "ebt_ns"  # no argument has this name
 MISSED = "the entry of this call was not seen: it began before the probe was attached, or was dropped"
 
 
@@ -74,7 +75,7 @@ def prologue(program: Program, f: Function) -> list[str]:
     """The exit program's first lines: find the call, take what was saved of it."""
     _declare(program, f)
     number = program.failure(f.target.span, MISSED)
-    return [
+    lines = [
         f"    {_key(program, f)}",
         f"    struct {f.name}_call *entered = {f.name}_calls.lookup(&which);",
         "    if (!entered) {",
@@ -83,8 +84,8 @@ def prologue(program: Program, f: Function) -> list[str]:
         "    }",
         f"    struct {f.name}_call call = *entered;",
         f"    {f.name}_calls.delete(&which);",
-        "    u64 duration = bpf_ktime_get_ns() - call.start;",
     ]
+    return [*lines, f"    u64 duration = bpf_ktime_get_ns() - call.{_BEGAN};"] if f.timed else lines
 
 
 def write_entry(program: Program, f: Function, exit: Function) -> None:
@@ -93,7 +94,8 @@ def write_entry(program: Program, f: Function, exit: Function) -> None:
     f.code.line(f"struct {exit.name}_call call = {{}};")
     for name, source in (exit.saved or {}).items():
         f.code.line(f"call.{name} = (u64){_source(f, source)};")
-    f.code.line("call.start = bpf_ktime_get_ns();")
+    if exit.timed:
+        f.code.line(f"call.{_BEGAN} = bpf_ktime_get_ns();")
     f.code.line(f"{exit.name}_calls.update(&which, &call);")
 
 
@@ -126,7 +128,7 @@ def _key(program: Program, f: Function) -> str:
 
 
 def _declare(program: Program, f: Function) -> None:
-    members = ["start", *(f.saved or ())]
+    members = [*([_BEGAN] if f.timed else ()), *(f.saved or ())]
     program.types.composite("ebt_call", ["u64 thread;", "u64 place;"])
     program.types.composite(f"{f.name}_call", [f"u64 {name};" for name in members])
     program.internal(

@@ -82,6 +82,7 @@ class Function:
     context: str = "void *ctx"
     record: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # members of a tracepoint's record
     saved: dict[str, int | Field] | None = None  # what the body reads of its call's entry: codegen/entry.py
+    timed: bool = False  # the body reads the duration
     filtered_at: int = 0  # the line before which the entry is looked up
 
     @property
@@ -290,6 +291,7 @@ class Function:
             self.saved = {}
             self.stack_used += 24
         if source is None:
+            self.timed = True
             return name
         if name not in self.saved:
             self.saved[name] = source

@@ -27,7 +27,7 @@ def compiled(text: str, machine: RecordedMachine, pid: int = 0) -> Compiled:
     ("kind", "entry", "key", "saved"),
     [
         ("kretprobe", "kprobe", "PT_REGS_SP(ctx)", "call.file = (u64)PT_REGS_PARM1(ctx);"),
-        ("fexit", "fentry", "(u64)ctx", "u64 start;"),
+        ("fexit", "fentry", "(u64)ctx", "u64 ebt_ns;"),
     ],
 )
 def test_one_body_two_programs(kernel: RecordedMachine, kind: str, entry: str, key: str, saved: str) -> None:
