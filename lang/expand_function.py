@@ -31,6 +31,7 @@ _WAYS = {
 _FEATURES = {"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
 _TRAMPOLINES = ("fentry", "fexit")
 # btf_id_deny in kernel/bpf/verifier.c: what a trampoline itself calls
+# What btf_id_deny lists in kernel/bpf/verifier.c. 6.1 lacks the last two: attaching there ends the kernel.
 _DENIED = frozenset(
     "migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub "
     "__rcu_read_lock __rcu_read_unlock".split()
@@ -344,7 +345,7 @@ def trampoline_refusal(prototype: Function | None, symbol: str, arch: str) -> st
     if prototype is None:
         return "BTF has no prototype of it"
     if symbol in _DENIED:
-        return "the kernel keeps trampolines off it"
+        return "a trampoline's own code calls it"
     if prototype.variadic:
         return "it takes a variable number of arguments"
     if isinstance(prototype.result, Struct):
