@@ -30,8 +30,7 @@ _WAYS = {
 }  # fmt: skip
 _FEATURES = {"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
 _TRAMPOLINES = ("fentry", "fexit")
-# btf_id_deny in kernel/bpf/verifier.c: what a trampoline itself calls
-# What btf_id_deny lists in kernel/bpf/verifier.c. 6.1 lacks the last two: attaching there ends the kernel.
+# What a trampoline itself calls: btf_id_deny in kernel/bpf/verifier.c. 6.1 lacks the last two: attaching there ends the kernel.
 _DENIED = frozenset(
     "migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub "
     "__rcu_read_lock __rcu_read_unlock".split()
