@@ -30,7 +30,8 @@ _WAYS = {
 }  # fmt: skip
 _FEATURES = {"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
 _TRAMPOLINES = ("fentry", "fexit")
-# What a trampoline itself calls: btf_id_deny in kernel/bpf/verifier.c. 6.1 lacks the last two: attaching there ends the kernel.
+# What a trampoline itself calls: btf_id_deny in kernel/bpf/verifier.c. 6.1 lacks the last two, and does not
+# survive a program there.
 _DENIED = frozenset(
     "migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub "
     "__rcu_read_lock __rcu_read_unlock".split()
