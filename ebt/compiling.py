@@ -198,7 +198,7 @@ _OF_THIS_BOOT = {
     "arch", "constant", "cpus", "enum", "enum_values", "fields", "function", "functions", "knows_symbols",
     "pid_namespace", "raw_tracepoint", "raw_tracepoints", "struct", "supports", "symbol", "syscall_arguments",
     "syscall_prefix", "title", "tracepoint", "tracepoints", "typedef", "unloaded_module",
-    "without_kprobes",
+    "without_kprobes", "ambiguous",
 }  # fmt: skip
 
 

@@ -109,6 +109,11 @@ class KernelMachine(ABC):
     def without_kprobes(self) -> frozenset[str]:
         """Functions that the kernel keeps kprobes off."""
 
+    @property
+    def ambiguous(self) -> frozenset[str]:
+        """Names that more than one function of the core has."""
+        return self.function_names.several
+
     @kept
     def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
         """(module, name) of the functions of which a parameter is a pointer to the struct."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from kernel.btf import FUNC
@@ -13,6 +14,7 @@ from kernel.typetable import TypeTable
 from lang import cachefile
 from lang.patterns import REGEXP
 
+SEVERAL = "?"  # no module's name
 _KALLSYMS = Path("/proc/kallsyms")
 _KPROBE_BLACKLIST = Path("/sys/kernel/debug/kprobes/blacklist")
 _FUNCTION_LINE = re.compile(rb"^[0-9a-f]+ [tTwW] ([^\s\[]+)(?:\t\[(\w+)\])?$", re.MULTILINE)
@@ -23,7 +25,8 @@ _NOT_MODULES = frozenset({"bpf", "__builtin__ftrace", "__builtin__kprobes"})
 class FunctionNames:
     """The traceable functions of a kernel, as one text that is searched: it is a megabyte long.
 
-    The text has a line for each module: its name and those of its functions, sorted, a space after each.
+    The text has a line for each module: its name and those of its functions, sorted, a space after each. The
+    line of SEVERAL has the names that more than one function of the core has.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -43,12 +46,25 @@ class FunctionNames:
 
     def modules(self) -> dict[str, list[str]]:
         """Module → names of its functions; `vmlinux` is the core."""
-        lines = (line.split() for line in self._text.decode("utf-8", "replace").split("\n"))
-        return {words[0]: words[1:] for words in lines if words}
+        return {module: names for module, names in self._lines() if module != SEVERAL}
+
+    @cached_property
+    def several(self) -> frozenset[str]:
+        """Names that more than one function of the core has."""
+        return frozenset(dict(self._lines()).get(SEVERAL, ()))
+
+    def _lines(self) -> Iterator[tuple[str, list[str]]]:
+        for line in self._text.decode("utf-8", "replace").split("\n"):
+            if words := line.split():
+                yield words[0], words[1:]
 
     def match(self, name: str, module: str) -> tuple[tuple[str, str], ...]:
         """(module, name) of the functions that two `*` patterns match, sorted; no module means any."""
-        wanted = matcher(module or "*")
+        matches_module = matcher(module or "*")
+
+        def wanted(owner: str) -> bool:
+            return owner != SEVERAL and bool(matches_module(owner))
+
         if not is_pattern(name):
             return tuple((owner, name) for owner in self._owners(name) if wanted(owner))
         if name.startswith(REGEXP):
@@ -84,7 +100,7 @@ def traceable_functions(root: Path | None, types: TypeTable) -> FunctionNames:
     functions that kallsyms has and, for the core, BTF knows (BTF also lists what was freed or inlined).
     """
     find = lambda: _filter_functions(root) or _symbol_functions(types)  # noqa: E731
-    return FunctionNames.kept(f"{boot_key()} {root}", find)
+    return FunctionNames.kept(f"{boot_key()} {root} with {SEVERAL}", find)
 
 
 def without_kprobes() -> frozenset[str]:
@@ -103,12 +119,16 @@ def _filter_functions(root: Path | None) -> dict[str, set[str]]:
     except OSError:  # EPERM under lockdown
         return {}
     found: dict[str, set[str]] = {}
+    several = set()
     for line in lines:
         name, _, module = line.partition(" [")
         # a placeholder stands where kallsyms has no name any more (b39181f7c690)
         if name and not name.startswith("__ftrace_invalid_address__"):
-            found.setdefault(module.rstrip("]") or "vmlinux", set()).add(name)
-    return found
+            names = found.setdefault(module.rstrip("]") or "vmlinux", set())
+            if name in names and not module:
+                several.add(name)
+            names.add(name)
+    return {**found, SEVERAL: several} if found else {}
 
 
 def _symbol_functions(types: TypeTable) -> dict[str, set[str]]:

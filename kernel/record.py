@@ -56,6 +56,7 @@ def record(machine: LiveMachine, path: Path, *, tried: bool = True) -> None:
         "arch": machine.arch,
         "cpus": machine.cpus,
         "features": _features(machine, tried),
+        "several": sorted(machine.function_names.several),
         "without_kprobes": sorted(machine.without_kprobes & set(listed.get("vmlinux", ()))),
     }
     write_profile(path, header, sections)

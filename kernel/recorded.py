@@ -17,7 +17,7 @@ from typing import Any
 
 from kernel.base import KernelMachine, kept
 from kernel.btf import FUNC, Blob, Btf
-from kernel.functions import FunctionNames
+from kernel.functions import SEVERAL, FunctionNames
 from kernel.tracefs import match_pairs, parse_format
 from kernel.typetable import TypeTable
 from lang.machine import Support, Tracepoint
@@ -101,7 +101,7 @@ class RecordedMachine(KernelMachine):
             holder = self.types.module(module)
             known = holder.names_of(FUNC) if holder is not None else ()
             found[module] = {*known, *more}.difference(less)
-        return found
+        return {**found, SEVERAL: set(self._header.get("several", ()))}
 
     @cached_property
     def _tracepoints(self) -> dict[tuple[str, str], str]:

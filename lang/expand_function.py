@@ -227,7 +227,7 @@ class _Functions:
         if reason := self._wants_arguments(item):
             return reason
         if way not in _TRAMPOLINES:
-            return "the kernel keeps kprobes off it" if self._is_protected(item) else ""
+            return self._kprobe_refusal(item)
         if item.symbol != item.name:
             return f"it is {item.symbol} here, and a trampoline needs a function of this name"
         if not self.typed and (reason := self._wants_registers(item)):
@@ -235,8 +235,13 @@ class _Functions:
         known = self.expansion.machine.function(item.name, item.module)
         return trampoline_refusal(known, item.symbol, self.expansion.machine.arch)
 
-    def _is_protected(self, item: _Found) -> bool:
-        return item.module == "vmlinux" and item.symbol in self.expansion.machine.without_kprobes
+    def _kprobe_refusal(self, item: _Found) -> str:
+        machine = self.expansion.machine
+        if item.module == "vmlinux" and item.symbol in machine.without_kprobes:
+            return "the kernel keeps kprobes off it"
+        if item.module == "vmlinux" and item.symbol in machine.ambiguous:
+            return "the kernel has several functions of this name"
+        return ""
 
     def _wants_arguments(self, item: _Found) -> str:
         """Why this function cannot serve a body that uses the arguments."""

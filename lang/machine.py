@@ -172,6 +172,10 @@ class Machine(Protocol):
     def without_kprobes(self) -> frozenset[str]:
         """Functions that the kernel keeps kprobes off (NOKPROBE_SYMBOL), as far as it tells."""
 
+    @property
+    def ambiguous(self) -> frozenset[str]:
+        """Names that more than one function of the core has: a kprobe by such a name is refused."""
+
     def functions_taking(self, struct: str) -> frozenset[tuple[str, str]]:
         """(module, name) of the functions of which a parameter is a pointer to the struct."""
 

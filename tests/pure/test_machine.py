@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernel.btf import Btf
-from kernel.functions import FunctionNames
+from kernel.functions import FunctionNames, traceable_functions
 from kernel.match import is_pattern, matching
 from kernel.recorded import ProfileError, RecordedMachine, default_machine, write_profile
 from kernel.reduce import Selection, Writer
@@ -113,6 +113,16 @@ def test_function_names() -> None:
         assert names.match("lookup_fast*", "") == (("vmlinux", "lookup_fast.constprop.0"),)
         assert names.match("read", "") == names.match("", "") == names.match("vmlinux", "") == ()
         assert names.modules() == {module: sorted(held) for module, held in found.items()}
+        assert names.several == frozenset()
+
+
+def test_names_that_several_functions_have(tmp_path: Path) -> None:
+    listed = "vfs_read\nbitfill\nbitfill\next4_read [ext4]\nvfs_read [ext4]\n__ftrace_invalid_address___8\n"
+    (tmp_path / "available_filter_functions").write_text(listed)
+    names = traceable_functions(tmp_path, TypeTable(lambda: None, dict))
+    assert names.several == {"bitfill"}
+    assert names.modules() == {"ext4": ["ext4_read", "vfs_read"], "vmlinux": ["bitfill", "vfs_read"]}
+    assert names.match("bitfill", "") == (("vmlinux", "bitfill"),) and names.match("*", "?") == ()
 
 
 @pytest.fixture(scope="module")
