@@ -81,8 +81,8 @@ class Program:
 
     `callbacks` are the C functions that it hands to looping helpers, with what kind of helper calls them.
     A `hidden` program is not the script's: it remembers the entries of the calls whose returns the next
-    program sees, point by point. `many`: one link attaches it to all its
-    functions (kprobe_multi), or to those of one file (uprobe_multi).
+    program sees, point by point. `many`: one link attaches it to all its functions
+    (kprobe_multi), or to those of one file (uprobe_multi).
 
     `labels` are texts that differ from point to point, where the program shows them: each takes `label_size`
     bytes of the map `ebt_labels`, the first at `label_at`. The program is loaded for each point then, and its
@@ -158,8 +158,8 @@ class Event:
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
     the column to sort by; `cells` are what it shows, where the script says so; `begins` is how the first part
-    of the key begins in the rows to show. `takes`: the map is emptied as it is
-    read, as the script clears it next.
+    of the key begins in the rows to show. `takes`: the map is emptied as it is read, as
+    the script clears it next.
     """
 
     site: int

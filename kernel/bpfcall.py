@@ -11,14 +11,14 @@ import errno
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 
 _SYS_BPF = 280 if os.uname().machine == "aarch64" else 321
 
 (_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PROG_LOAD) = range(6)
 _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT, _BTF_LOAD, _BTF_FD_BY_ID = 10, 15, 17, 18, 19
-_BTF_NEXT_ID, _LOOKUP_BATCH, _TAKE_BATCH, _DELETE_BATCH, _LINK_CREATE = 23, 24, 25, 27, 28
+_BTF_NEXT_ID, _LOOKUP_BATCH, _TAKE_BATCH, _LINK_CREATE = 23, 24, 25, 28
 _ITER_CREATE = 33
 
 MAP_KINDS = {
@@ -244,26 +244,6 @@ def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes | None:
         return None
     _fd(result, "walking a map")
     return following.raw[:key_size]
-
-
-def map_delete_all(fd: int, keys: Sequence[bytes]) -> None:
-    """Remove these keys; those already gone are no error."""
-    done = 0
-    while done < len(keys):
-        part = b"".join(keys[done : done + 65536])
-        held, address = _buffer(part)
-        count = min(len(keys) - done, 65536)
-        attributes = pack("QQQQIiQQ", 0, 0, address, 0, count, fd, 0, 0)
-        result = _bpf(_DELETE_BATCH, attributes)
-        del held
-        if -result in _NO_BATCH:
-            for key in keys[done:]:
-                map_delete(fd, key)
-            return
-        (deleted,) = struct.unpack_from("=I", attributes, 32)
-        if result < 0 and result != -errno.ENOENT:
-            raise BpfError(-result, "deleting from a map")
-        done += deleted + (1 if result < 0 else 0)  # stopped at a key that is gone: skip it
 
 
 def map_info(fd: int) -> tuple[int, int, int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -46,17 +46,15 @@ class FunctionNames:
 
     def modules(self) -> dict[str, list[str]]:
         """Module → names of its functions; `vmlinux` is the core."""
-        return {module: names for module, names in self._lines() if module != SEVERAL}
+        lines = (line.split() for line in self._text.decode("utf-8", "replace").split("\n"))
+        return {words[0]: words[1:] for words in lines if words and words[0] != SEVERAL}
 
     @cached_property
     def several(self) -> frozenset[str]:
         """Names that more than one function of the core has."""
-        return frozenset(dict(self._lines()).get(SEVERAL, ()))
-
-    def _lines(self) -> Iterator[tuple[str, list[str]]]:
-        for line in self._text.decode("utf-8", "replace").split("\n"):
-            if words := line.split():
-                yield words[0], words[1:]
+        start = f"{SEVERAL} ".encode()
+        found = next((line for line in self._text.split(b"\n") if line.startswith(start)), start)
+        return frozenset(found.decode("utf-8", "replace").split()[1:])
 
     def match(self, name: str, module: str) -> tuple[tuple[str, str], ...]:
         """(module, name) of the functions that two `*` patterns match, sorted; no module means any."""

@@ -72,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--own-clang", action="store_true",
                              help="compile in the guest, twenty times slower than on this machine")
     for command in (run, test, table):
-        command.add_argument("--timeout", type=_positive, metavar="SECONDS", default=3600,
+        seconds = 1200 if command is run else 3600
+        command.add_argument("--timeout", type=_positive, default=seconds, metavar="SECONDS",
                              help="end a guest after this long, boot included (default: %(default)s)")
     return result
 

@@ -44,16 +44,19 @@ int main() {
 """
 
 
+def built(source: Path, text: str, compiler: str, *options: str) -> Path:
+    """The program of a source file, which is written beside it."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    source.write_text(text)
+    subprocess.run([compiler, *options, "-o", source.stem, source.name], cwd=source.parent, check=True)
+    return source.with_suffix("")
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program and its source, shop.cpp."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    folder = tmp_path_factory.mktemp("cpp")
-    (folder / "shop.cpp").write_text(PROGRAM)
-    subprocess.run([compiler, "-g", "-O0", "-o", "shop", "shop.cpp"], cwd=folder, check=True)
-    return folder / "shop"
+    return built(tmp_path_factory.mktemp("cpp") / "shop.cpp", PROGRAM, "g++", "-g", "-O0")
 
 
 def counted(ebt: Ebt, program: Path, points: str) -> list[str]:
@@ -149,16 +152,11 @@ FUNCTIONS = 97
 @pytest.fixture(scope="module")
 def broad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that calls each of its many functions once, and the first seven times."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("broad")
     function = '__attribute__((noinline)) int part{}(int x) {{ asm volatile(""); return x + 1; }}\n'
     calls = "".join(f"sum += part{number}(1);" for number in (*range(FUNCTIONS), *[0] * 6))
     text = "".join(map(function.format, range(FUNCTIONS)))
-    (folder / "broad.c").write_text(f"{text}int main() {{ int sum = 0; {calls} return sum == 0; }}\n")
-    subprocess.run([compiler, "-O1", "-o", "broad", "broad.c"], cwd=folder, check=True)
-    return folder / "broad"
+    text += f"int main() {{ int sum = 0; {calls} return sum == 0; }}\n"
+    return built(tmp_path_factory.mktemp("broad") / "broad.c", text, "gcc", "-O1")
 
 
 @pytest.mark.parametrize("off", ["", "uprobe_multi", "uprobe_multi,perf_link"])
