@@ -225,7 +225,8 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
     take, depth = "ebt_take_stack_behind" if own else "ebt_take_stack", min(kind.depth, STACK_FRAMES)
     arguments = f"{depth * 8}, {flags | skip}"
     if own:
-        arguments = f"{min(depth + skip + OWN_FRAMES, size) * 8}, {depth}, {skip}"
+        function = "bpf_get_func_ip(ctx)" if f.program.machine.supports("func_ip").works else "0"
+        arguments = f"{min(depth + skip + OWN_FRAMES, size) * 8}, {depth}, {skip}, {function}"
     f.code.line(f"{take}(ctx, &{place}, scratch->{name}, {arguments});")
     if kind.space == "user":
         f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")

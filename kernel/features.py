@@ -41,6 +41,7 @@ _PMU = "/sys/bus/event_source/devices"
 _QUIET_FUNCTIONS = ("bpf_fentry_test1", "vfs_create", "do_sys_openat2")
 _QUIET_TRACEPOINTS = ("sched/sched_process_exec", "sched/sched_switch")
 _BOOT_NS, _TAI_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 208, 113, 195, 164, 181
+_FUNC_IP = 173
 
 
 class _Refused(Exception):
@@ -221,18 +222,36 @@ def _uprobe_multi(_: object) -> None:
         raise _Refused("this kernel cannot attach one program to many uprobes (Linux 6.6)") from error
 
 
-def _fentry(function_id: Callable[[str], int | None]) -> None:
+def _quiet_function(function_id: Callable[[str], int | None]) -> int:
+    """The BTF id of one of the quiet functions."""
     if not _BTF.exists():
         raise _Refused("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF is off)")
     found = [number for number in map(function_id, _QUIET_FUNCTIONS) if number]
     if not found:
         raise _Refused("this kernel's BTF has no functions")
+    return found[0]
+
+
+def _fentry(function_id: Callable[[str], int | None]) -> None:
+    number = _quiet_function(function_id)
     try:
-        with _program("tracing", attach_type=bpfcall.ATTACH_FENTRY, btf_id=found[0]) as program:
+        with _program("tracing", attach_type=bpfcall.ATTACH_FENTRY, btf_id=number) as program:
             os.close(bpfcall.raw_tracepoint_open(None, program.number))
     except BpfError as error:
         if error.errno == errno.EPERM and os.geteuid() == 0:
             raise _Refused("the kernel refuses fentry (ftrace or the BPF trampoline is off)") from error
+        raise
+
+
+def _func_ip(function_id: Callable[[str], int | None]) -> None:
+    number = _quiet_function(function_id)
+    calls = _call(_FUNC_IP) + _NOTHING  # a fentry program returns 0
+    try:
+        with _program("tracing", calls, attach_type=bpfcall.ATTACH_FENTRY, btf_id=number):
+            return
+    except BpfError as error:
+        if "unknown func" in error.log or "invalid func" in error.log:
+            raise _Refused("a fentry program cannot ask for its function's address (Linux 5.15)") from error
         raise
 
 
@@ -345,6 +364,7 @@ _TRIALS: dict[str, _Trial] = {
     "raw_tracepoint": _raw_tracepoint,
     "kprobe": _kprobe,
     "fentry": _fentry,
+    "func_ip": _func_ip,
     "uprobe": _uprobe,
     "perf_event": _perf_event,
     "hardware": _hardware,
