@@ -202,6 +202,8 @@ def test_oomkill(ebt: Ebt) -> None:
     if not (root / "cgroup.procs").exists():
         pytest.skip("no cgroups are mounted")
     try:
+        if root != old:
+            (root / "cgroup.subtree_control").write_text("+memory")
         group.mkdir()
         (group / ("memory.limit_in_bytes" if root == old else "memory.max")).write_text("30000000")
     except OSError as problem:
