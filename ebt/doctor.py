@@ -35,7 +35,7 @@ _MEANS = {
     "test_run": ("begin and end probes by test run", "uprobes on ebt itself"),
     "tai_clock": ("nsecs(tai)", "the boot clock, and the offset when ebt started"),
     "perf_link": ("programs detached by their link", "by closing the event, which takes longer"),
-    "func_ip": ("stacks from the probed function on", "where it has a frame: before Linux 6.19"),
+    "func_ip": ("stacks from the probed function on", "its frame, which is there before Linux 6.19"),
     "map_batch": ("maps read in batches", "entry by entry"),
 }
 _NEEDED = ("tracepoint", "perf_event")

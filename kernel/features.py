@@ -12,8 +12,8 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from kernel import bpfcall
@@ -232,22 +232,27 @@ def _quiet_function(function_id: Callable[[str], int | None]) -> int:
     return found[0]
 
 
-def _fentry(function_id: Callable[[str], int | None]) -> None:
+@contextmanager
+def _trampoline(function_id: Callable[[str], int | None], code: bytes = _NOTHING) -> Iterator[_Fd]:
+    """A fentry program of a quiet function."""
     number = _quiet_function(function_id)
     try:
-        with _program("tracing", attach_type=bpfcall.ATTACH_FENTRY, btf_id=number) as program:
-            os.close(bpfcall.raw_tracepoint_open(None, program.number))
+        with _program("tracing", code, attach_type=bpfcall.ATTACH_FENTRY, btf_id=number) as program:
+            yield program
     except BpfError as error:
         if error.errno == errno.EPERM and os.geteuid() == 0:
             raise _Refused("the kernel refuses fentry (ftrace or the BPF trampoline is off)") from error
         raise
 
 
+def _fentry(function_id: Callable[[str], int | None]) -> None:
+    with _trampoline(function_id) as program:
+        os.close(bpfcall.raw_tracepoint_open(None, program.number))
+
+
 def _func_ip(function_id: Callable[[str], int | None]) -> None:
-    number = _quiet_function(function_id)
-    calls = _call(_FUNC_IP) + _NOTHING  # a fentry program returns 0
     try:
-        with _program("tracing", calls, attach_type=bpfcall.ATTACH_FENTRY, btf_id=number):
+        with _trampoline(function_id, _call(_FUNC_IP) + _NOTHING):
             return
     except BpfError as error:
         if "unknown func" in error.log or "invalid func" in error.log:

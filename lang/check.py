@@ -336,8 +336,16 @@ class _Checker(Statements):
         for draft in drafts:
             if not draft.absent:
                 self._visit(draft)
-        for info in self.maps.values():
-            self._check_map(info)
+        present = {
+            node.name for draft in drafts if not draft.absent
+            for node in ast.walk(draft.probe) if isinstance(node, ast.Map)
+        }  # fmt: skip
+        for info in list(self.maps.values()):
+            # what a probe that is left out says of the kernel may not be known here
+            if info.value is None and info.name not in present:
+                del self.maps[info.name]
+            else:
+                self._check_map(info)
 
     def _grow_all(self, drafts: list[_Draft]) -> None:
         for _ in range(MAX_ROUNDS):

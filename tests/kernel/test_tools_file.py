@@ -443,3 +443,27 @@ def test_the_names_of_fsdist(ebt: Ebt, kind: str, on_type: Workers) -> None:
 def test_refused_in_one_line(ebt: Ebt, words: str, message: str) -> None:
     line = only_line(ebt, *words.split())
     assert line.startswith(f"ebt: error: {words.split()[0]}") and message in line
+
+
+GONE = """
+for n in range(7): make(f"f{n}")
+os.mkdir("d")
+for n in range(5): os.rename(f"f{n}", f"g{n}")
+for n in range(3): os.unlink(f"g{n}")
+os.unlink("f6", dir_fd=os.open(".", os.O_RDONLY))
+os.rmdir("d")
+for call in (os.unlink, os.rmdir, lambda name: os.rename(name, "other")):
+    try: call("nothing")
+    except OSError: pass
+"""
+
+
+@pytest.mark.tool("filegone")
+def test_filegone(ebt: Ebt, work: Work) -> None:
+    command = work(GONE)
+    rows = tool_rows(ebt, "filegone", "--comm", work.name, command=command)
+    assert [(row["ACTION"], row["FILE"]) for row in rows] == [
+        *(("RENAME", f"f{n} > g{n}") for n in range(5)),
+        *(("DELETE", name) for name in ("g0", "g1", "g2", "f6", "d")),
+    ]
+    assert tool_rows(ebt, "filegone", "--comm", work.name, "-p", "1", command=command) == []

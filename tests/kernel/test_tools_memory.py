@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Ebt
+from tests.conftest import Ebt, Refused
 from tests.kernel.support import only_line, running, until, working
 from tests.kernel.test_tools_block import python, rows_of
 from tests.lab.support import tool_rows
@@ -196,7 +196,12 @@ def test_drsnoop_says_what_it_cannot_know(ebt: Ebt) -> None:
     assert (result.rc, result.stdout, result.stderr) == (1, "", wanted)
 
 
+NEED_FUNCTIONS = ("dcsnoop", "dcstat", "filelife", "mdflush", "numamove", "readahead", "vfscount")
+
+
 @pytest.mark.skipif(os.path.exists("/sys/kernel/tracing/kprobe_events"), reason="this kernel has kprobes")
-@pytest.mark.parametrize("tool", ["numamove", "mdflush"])
-def test_tools_that_cannot_run_say_why(ebt: Ebt, tool: str) -> None:
-    assert only_line(ebt, tool).startswith(f"ebt: error: {tool} cannot run here: ")
+@pytest.mark.parametrize("tool", [pytest.param(one, marks=pytest.mark.tool(one)) for one in NEED_FUNCTIONS])
+def test_tools_that_cannot_run_say_why(ebt: Ebt, tool: str, refused: Refused) -> None:
+    line = only_line(ebt, tool)
+    assert line.startswith(f"ebt: error: {tool} cannot run here: ") and "this kernel has no kprobes" in line
+    refused(line)

@@ -211,3 +211,15 @@ def test_a_kernel_with_tracepoints_alone_names_the_nearest(
 def test_no_tracepoint_is_near(machine: RecordedMachine) -> None:
     _, hints = message("kprobe:kmemdup_nul { }", WithoutFeatures(machine, ("kprobe", "fentry")))
     assert not any("tracepoint" in hint for hint in hints)
+
+
+def test_maps_of_probes_that_are_left_out(machine: RecordedMachine) -> None:
+    """What they hold is not known here, and nothing asks for it; a probe that stays and asks is told so."""
+    kernel = WithoutFeatures(machine, ("kprobe", "fentry"))
+    enters = "fentry:vfs_open? { @name[tid] = args.path.dentry.d_name.hash; }"
+    left_out = f"{enters} fexit:vfs_open? {{ delete(@name, tid); }}"
+    tick = "interval:s:1 { @ = count(); }"
+    done = compile_script(Source("x.ebt", f"{left_out} {tick}"), kernel, (), {})
+    assert "name" not in done.c
+    said, _ = message(f"{left_out} {tick} end {{ print(@name); }}", kernel)
+    assert said == "the type of @name is not known: only itself is assigned to it"

@@ -21,7 +21,7 @@ KERNELS = {path.stem: path for path in sorted((ROOT / "tests/kernels").glob("*.e
 TOOLS = sorted({tool.path for tool in all_tools()})
 # what works by no tracepoint, so not on 6.18 as it was recorded: without kprobes and fentry
 FUNCTIONS_ONLY = set(
-    "mdflush dcsnoop dcstat filegone filelife readahead vfscount numamove funclatency".split()
+    "mdflush dcsnoop dcstat filelife readahead vfscount numamove funclatency".split()
 )
 _UNATTACHED = ("cannot be attached on this kernel", "none of these can be attached here")
 # tool, kernel → the message, where it cannot work
