@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/tool-costs.json"
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 PATIENCE = 180
+SILENT = 5  # s: an original of libbpf-tools that holds programs so long and has said nothing says nothing
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
 # what the loads are made of: N times, in a folder of its own
@@ -51,6 +52,28 @@ BLOCKS = _START + (
 MOUNTS = _START + (
     "import ctypes\nlibc = ctypes.CDLL(None); os.makedirs('m', exist_ok=True)\n"
     "for n in range(N): libc.mount(b'none', b'm', b'tmpfs', 0, None); libc.umount2(b'm', 0)"
+)
+NAPS = _START + "import time\nfor n in range(N): time.sleep(0.0001)"
+EXECS = _START + 'for n in range(N): os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)'
+THREADS = _START + (
+    "import threading\nfor n in range(N): t = threading.Thread(target=int); t.start(); t.join()"
+)
+KILLS = _START + (
+    "import signal\nsignal.signal(10, signal.SIG_IGN)\nfor n in range(N): os.kill(os.getpid(), 10)"
+)
+ROOTS = _START + 'for n in range(N): os.chroot("/")'
+HOSTS = _START + 'import socket\nfor n in range(N): socket.getaddrinfo("127.0.0.1", 80)'
+PIPES = _START + "r, w = os.pipe()\nfor n in range(N): os.write(w, b'x'); os.read(r, 1)"
+LISTENS = _START + (
+    "import socket\nfor n in range(N): s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(7); s.close()"
+)
+_LISTEN = _START + "import socket\nl = socket.create_server(('127.0.0.1', 0)); a = l.getsockname()\n"
+CONNECTIONS = _LISTEN + (
+    "for n in range(N): s = socket.create_connection(a); c, _ = l.accept(); s.close(); c.close()"
+)
+TALKS = _LISTEN + (
+    "s = socket.create_connection(a); c, _ = l.accept()\n"
+    "for n in range(N): s.sendall(b'x' * 64); c.recv(64); c.sendall(b'y' * 64); s.recv(64)"
 )
 NOTHING = _START
 
@@ -95,6 +118,40 @@ CASES = (
     Case("drsnoop", NOTHING, 0),
     Case("numamove", NOTHING, 0, python="-"),
     Case("mdflush", NOTHING, 0),
+    Case("runqlat", NAPS, 2000),
+    Case("runqslower", NAPS, 2000),
+    Case("runqlen", NOTHING, 0),
+    Case("cpudist", NAPS, 2000),
+    Case("offcputime", NAPS, 2000),
+    Case("profile", NOTHING, 0),
+    Case("hardirqs", NAPS, 2000),
+    Case("softirqs", NAPS, 2000),
+    Case("execsnoop", EXECS, 200),
+    Case("exitsnoop", EXECS, 200),
+    Case("sigsnoop", KILLS, 3000),
+    Case("threadsnoop", THREADS, 300),
+    Case("pidpersec", EXECS, 200),
+    Case("syscount", READS, 3000),
+    Case("capable", ROOTS, 3000),
+    Case("oomkill", NOTHING, 0),
+    Case("bashreadline", NOTHING, 0),
+    Case("gethostlatency", HOSTS, 300),
+    Case("klockstat", PIPES, 3000),
+    Case("funclatency", READS, 3000, "vfs_read", "vfs_read", "vfs_read"),
+    Case("funccount", READS, 3000, "vfs_read", "vfs_read"),
+    Case("stackcount", READS, 3000, "vfs_read", "vfs_read"),
+    Case("tcplife", CONNECTIONS, 300),
+    Case("tcptracer", CONNECTIONS, 300),
+    Case("tcpconnect", CONNECTIONS, 300),
+    Case("tcpaccept", CONNECTIONS, 300),
+    Case("tcpconnlat", CONNECTIONS, 300),
+    Case("tcpstates", CONNECTIONS, 300),
+    Case("tcpsynbl", CONNECTIONS, 300),
+    Case("tcprtt", TALKS, 2000),
+    Case("tcptop", TALKS, 2000, "-C", "-C", "-C"),
+    Case("tcpretrans", NOTHING, 0),
+    Case("tcpdrop", CONNECTIONS, 300),
+    Case("solisten", LISTENS, 1000),
 )
 
 
@@ -111,10 +168,10 @@ class Failed(Exception):
     """It cannot be measured: why, in a line."""
 
 
-def peers(case: Case) -> Iterator[Peer]:
-    """ebt, then the originals that are installed."""
+def peers(case: Case, python: bool = True) -> Iterator[Peer]:
+    """ebt, then the originals that are installed; BCC's Python ones only if `python`."""
     yield Peer("ebt", (sys.executable, "-m", "ebt", case.name, *case.words.split()), ((NOTIFY, "1"),))
-    if case.python != "-" and (path := shutil.which(f"{case.name}-bpfcc", path="/usr/sbin")):
+    if python and case.python != "-" and (path := shutil.which(f"{case.name}-bpfcc", path="/usr/sbin")):
         headers = os.environ.get("EBT_LAB_HEADERS", "")
         source = (("BCC_KERNEL_SOURCE", headers),) if headers else ()
         yield Peer("P", ("/usr/bin/python3", "-u", path, *case.python.split()), source)
@@ -134,8 +191,8 @@ def measure(case: Case, peer: Peer) -> dict[str, Any]:
             env={**os.environ, **dict(peer.environment)},
         )  # fmt: skip
         try:
-            _wait_until_attached(process, peer, out.fileno(), errors.fileno())
-            found: dict[str, Any] = {"attach": round(time.perf_counter() - started, 3)}
+            attached = _wait_until_attached(process, peer, out.fileno(), errors.fileno())
+            found: dict[str, Any] = {"attach": round(attached - started, 3)}
             before = programs(process.pid)
             command = [sys.executable, "-ISc", case.load, folder, str(case.count)]
             load = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -175,12 +232,19 @@ def _folder(disk: bool) -> Iterator[str]:
             subprocess.run(["umount", "-l", folder], check=True)
 
 
-def _wait_until_attached(process: subprocess.Popen[bytes], peer: Peer, out: int, errors: int) -> None:
-    """ebt says so; the originals print their first line when they have attached, and hold programs."""
+def _wait_until_attached(process: subprocess.Popen[bytes], peer: Peer, out: int, errors: int) -> float:
+    """The moment: ebt says so; the originals hold programs, and have printed their first line."""
     told = re.compile(NOTIFY.encode() if peer.kind == "ebt" else rb"\S")
-    end = time.monotonic() + PATIENCE
-    while not (told.search(os.pread(out, 1 << 16, 0)) and _holds_programs(process.pid)):
-        if process.poll() is not None or time.monotonic() > end:
+    end = time.perf_counter() + PATIENCE
+    held = 0.0  # since when it has had programs
+    while True:
+        now = time.perf_counter()
+        held = (held or now) if _holds_programs(process.pid) else 0.0
+        if held and told.search(os.pread(out, 1 << 16, 0)):
+            return now
+        if held and peer.kind == "L" and now > held + SILENT:
+            return held
+        if process.poll() is not None or now > end:
             said = (os.pread(errors, 1 << 16, 0) or os.pread(out, 1 << 16, 0)).decode("utf-8", "replace")
             lines = [line for line in said.strip().splitlines() if line.strip()]
             wrong = [line for line in lines if re.search(r"rror|ailed|not ", line)]
@@ -244,7 +308,7 @@ def _size(number: int) -> int:
 # ---- All
 
 
-def measure_all(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def measure_all(names: Sequence[str], python: bool = True) -> dict[str, dict[str, Any]]:
     """Every case that was asked for; ebt twice: the second time it finds its program compiled."""
     found: dict[str, dict[str, Any]] = {}
     with bpf_statistics():
@@ -254,7 +318,7 @@ def measure_all(names: Sequence[str]) -> dict[str, dict[str, Any]]:
             if case.load == BLOCKS and not os.environ.get("EBT_LAB_DISK"):
                 continue
             row: dict[str, Any] = {"events": case.count, "peers": []}
-            for peer in peers(case):
+            for peer in peers(case, python):
                 try:
                     one = measure(case, peer)
                     if peer.kind == "ebt":
@@ -287,14 +351,14 @@ def main(words: list[str]) -> int:
     """Measure here, or in a guest; 0 if ebt could be measured with each tool."""
     options = _parser().parse_args(words)
     if options.lab:
-        return _in_the_lab(options.lab, options.names)
+        return _in_the_lab(options.lab, [*options.names, *(["--no-python"] * options.no_python)])
     if options.headers:
         os.environ["EBT_LAB_HEADERS"] = str(options.headers.resolve())
     target = Path(os.environ["EBT_LAB_OUT"], FILE.name) if os.environ.get("EBT_LAB") else FILE
     if target != FILE and FILE.is_file():
         shutil.copy(FILE, target)
     mount_tracing()
-    found = measure_all(options.names)
+    found = measure_all(options.names, not options.no_python)
     keep(found, target)
     return 1 if any("problem" in row for row in found.values()) else 0
 
@@ -310,6 +374,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lab", metavar="KERNEL", help="in the lab's, with its own clang")
     parser.add_argument("--headers", type=Path, metavar="DIR",
                         help="the kernel's headers, for BCC's Python tools; default: $EBT_LAB_HEADERS")
+    parser.add_argument("--no-python", action="store_true",
+                        help="leave out BCC's Python tools: in the lab each compiles for minutes")
     return parser
 
 

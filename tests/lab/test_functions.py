@@ -62,7 +62,7 @@ def test_hardware_address_of_a_device(ebt: Ebt) -> None:
     """A bridge with an address of ours, from the kernel's own struct."""
     make = ["ip", "link", "add", "ebt0", "address", "02:00:5e:10:20:3f", "type", "bridge"]
     script = """
-        kprobe:dev_get_flags /comm == "ip"/ {
+        kprobe:netif_get_flags || kprobe:dev_get_flags /comm == "ip"/ {
             $device = (struct net_device *)arg0;
             if ($device.name == "ebt0") { @[macaddr(*(uint8[6] *)$device.dev_addr)] = count(); }
         }
