@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebt.asked import read_script
 from ebt.compiling import compile_for, compile_request, machine_for, resolved
@@ -14,7 +15,6 @@ from ebt.listing import list_probes
 from ebt.messages import WRONG, tell
 from ebt.options import Options, UsageError, read_options
 from ebt.profile import profile
-from ebt.prompt import run_prompt
 from ebt.request import read_request
 from ebt.show import show_stage
 from ebt.tools import find_tool, list_tools
@@ -22,8 +22,14 @@ from ebt.tplist import tplist
 from kernel.recorded import RecordedMachine
 from lang.canonical import canonical
 from lang.diagnostics import ScriptError
+from lang.later import later
 from lang.parser import parse_file
 from lang.source import Source
+
+if TYPE_CHECKING:
+    from ebt import prompt
+else:  # for ebt repl
+    prompt = later("ebt.prompt")
 
 VERSION = "0.1.0"
 USAGE = """\
@@ -164,7 +170,7 @@ def _repl(words: list[str], sources: list[Source]) -> int:
         return about(options)
     if options.words or options.program is not None:
         raise UsageError("repl takes no script: type it at the prompt, or 'run FILE' there")
-    return run_prompt(options)
+    return prompt.run_prompt(options)
 def _profile(words: list[str], sources: list[Source]) -> int:
     options = read_options(words)
     return about(options) if options.help else profile(options.words, options.btf)
