@@ -36,6 +36,7 @@ _ALL = (
     Command("show", "show c|plan|ast|explain [N]", "what a job was compiled to", 2, 1),
     Command("kernel", "kernel [FILE|live]", "what this machine allows; compile for a recorded one", 1),
     Command("quit", "quit", "stop all jobs and leave (as Ctrl-D)", 0),
+    Command("exit", "exit", "the same as quit", 0),
 )  # fmt: skip
 COMMANDS = {item.name: item for item in _ALL}
 

@@ -146,6 +146,7 @@ HANDLERS: dict[str, Handler] = {
     "run": Shell.run_script,
     "edit": Shell.edit_program,
     "quit": Shell.leave,
+    "exit": Shell.leave,
 }
 
 
