@@ -20,7 +20,7 @@ from lang.diagnostics import Diagnostic, ScriptError
 from lang.expand_syscall import ENTER, EXIT
 from lang.machine import Field, Machine
 from lang.probes import BY_NAME, mechanism
-from lang.types import UINT32, VOID, Array, Enum, Formatted, Record, Struct, Tuple, Type
+from lang.types import UINT32, VOID, Array, Enum, Formatted, Record, Stack, Struct, Symbol, Tuple, Type
 
 PAGE = 4096
 MAX_SCRATCH = 32768  # PCPU_MIN_UNIT_SIZE, include/linux/percpu.h: the most that a per-CPU map's value has
@@ -258,6 +258,7 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
         max_cat_bytes=given.max_cat_bytes,
         enums=tuple((name, _constants(machine, name)) for name in enums),
         structs=tuple(structs.items()),
+        user_code=any(map(_is_user_code, printed)),
         without=tuple(name for name in RUNTIME_FEATURES if not machine.supports(name).works),
     )
 
@@ -292,6 +293,17 @@ def _enums(kind: Type) -> list[str]:
         case Array(of) | Formatted(_, of):
             return _enums(of)
     return []
+
+
+def _is_user_code(kind: Type) -> bool:
+    match kind:
+        case Stack(space=space) | Symbol(space=space):
+            return space == "user"
+        case Tuple(elements) | Record(_, elements):
+            return any(map(_is_user_code, elements))
+        case Array(of) | Formatted(_, of):
+            return _is_user_code(of)
+    return False
 
 
 def _constants(machine: Machine, name: str) -> tuple[tuple[int, str], ...]:

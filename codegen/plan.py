@@ -202,6 +202,7 @@ class Settings:
     enums: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = ()  # name → (value, constant)
     without: tuple[str, ...] = ()  # of perf_link, map_batch and test_run, what the kernel has not
     structs: tuple[tuple[int, tuple[Field, ...]], ...] = ()  # id → members, of structs that are printed whole
+    user_code: bool = False  # addresses of processes' code are printed, as stacks or by themselves
 
 
 @dataclass(frozen=True)

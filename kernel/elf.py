@@ -122,7 +122,7 @@ def sections(data: bytes | mmap.mmap) -> list[Section]:
     ]
 
 
-def _loaded(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, int]]:
+def loaded(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, int]]:
     """(offset in the file, address, bytes) of each part that is loaded."""
     head = _HEADER.unpack_from(data)
     raw = data[head[4] : head[4] + _SEGMENT.size * head[9]]
@@ -133,7 +133,7 @@ def _loaded(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, int]]:
 
 def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
     """Where in the file what lies at an address is kept; None where it is not in the file."""
-    for offset, start, size in _loaded(data):
+    for offset, start, size in loaded(data):
         if start <= address < start + size:
             return address - start + offset
     return None
@@ -141,7 +141,7 @@ def file_offset(data: bytes | mmap.mmap, address: int) -> int | None:
 
 def address_at(data: bytes | mmap.mmap, place: int) -> int | None:
     """The address at which what is kept there in the file is loaded; None where it is not."""
-    for offset, start, size in _loaded(data):
+    for offset, start, size in loaded(data):
         if offset <= place < offset + size:
             return place - offset + start
     return None

@@ -50,6 +50,10 @@ def library() -> Any:
         "bcc_free_symcache": (None, (pointer, number)),
         "bcc_symcache_resolve": (number, (pointer, ctypes.c_uint64, pointer)),
         "bcc_symbol_free_demangle_name": (None, (pointer,)),
+        "bcc_buildsymcache_new": (pointer, ()),
+        "bcc_free_buildsymcache": (None, (pointer,)),
+        "bcc_buildsymcache_add_module": (number, (pointer, text)),
+        "bcc_buildsymcache_resolve": (number, (pointer, pointer, pointer)),
     }  # fmt: skip
     for name, (result, arguments) in prototypes.items():
         function = getattr(lib, name)
@@ -135,7 +139,6 @@ class SymbolCache:
 
     def __init__(self, pid: int) -> None:
         self._lib = library()
-        self._owner = os.getpid()
         self._pid = pid
         self._cache = self._lib.bcc_symcache_new(pid, None)
 
@@ -143,15 +146,47 @@ class SymbolCache:
         """(demangled name, offset into it, module) of an address, or None."""
         symbol = _Symbol()
         failed = self._lib.bcc_symcache_resolve(self._cache, address, ctypes.byref(symbol))
-        if failed < 0 or not symbol.name:
-            return None
-        name = (symbol.demangled or symbol.name).decode("utf-8", "replace")
-        module = (symbol.module or b"").decode("utf-8", "replace")
-        self._lib.bcc_symbol_free_demangle_name(ctypes.byref(symbol))
-        return name, int(symbol.offset), module
+        return None if failed < 0 else _told(self._lib, symbol)
 
     def close(self) -> None:
         """Give the memory back."""
         if self._cache:
             self._lib.bcc_free_symcache(self._cache, self._pid)
             self._cache = None
+
+
+class _Place(ctypes.Structure):
+    """struct bpf_stack_build_id, include/uapi/linux/bpf.h."""
+
+    _fields_ = [("status", ctypes.c_int32), ("build_id", ctypes.c_ubyte * 20), ("offset", ctypes.c_uint64)]
+
+
+class FileSymbols:
+    """The symbols of one ELF file that has a build id, read when first asked."""
+
+    def __init__(self, path: str) -> None:
+        self._lib = library()
+        self._cache = self._lib.bcc_buildsymcache_new()
+        self._lib.bcc_buildsymcache_add_module(self._cache, os.fsencode(path))
+
+    def resolve(self, build_id: bytes, address: int) -> tuple[str, int, str] | None:
+        """(demangled name, offset into it, file) of an address as in the file's symbol table, or None."""
+        symbol, place = _Symbol(), _Place(1, (ctypes.c_ubyte * 20)(*build_id[:20]), address)
+        found = self._lib.bcc_buildsymcache_resolve(self._cache, ctypes.byref(place), ctypes.byref(symbol))
+        return None if found < 0 else _told(self._lib, symbol)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._cache:
+            self._lib.bcc_free_buildsymcache(self._cache)
+            self._cache = None
+
+
+def _told(lib: Any, symbol: _Symbol) -> tuple[str, int, str] | None:
+    """(name, offset, module) of what libbcc has found; its copy of the name is given back."""
+    if not symbol.name:
+        return None
+    name = (symbol.demangled or symbol.name).decode("utf-8", "replace")
+    module = (symbol.module or b"").decode("utf-8", "replace")
+    lib.bcc_symbol_free_demangle_name(ctypes.byref(symbol))
+    return name, int(symbol.offset), module

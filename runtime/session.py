@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from codegen.plan import Map, Plan
 from kernel import bpfcall
 from kernel.cpus import possible_cpus
+from lang.later import later
 from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attaching import Attachable, attach_script
@@ -35,8 +36,11 @@ from runtime.waiting import Abandoned, Stops
 if TYPE_CHECKING:  # most runs have no child, and need not pay for it
     import subprocess
 
+    from runtime import mappings
     from runtime.control import Control
     from runtime.pictures import Picture
+else:
+    mappings = later("runtime.mappings")
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 PROCESS_ENDED = "process ended"  # of -p: the reason of the end
@@ -130,7 +134,9 @@ class Session:
         self._loaded, self._plan, self._writer, self._access = loaded, plan, writer, access
         self._maps_by_name = {item.name: item for item in plan.maps}
         self._cpus = cpus
-        symbols = self._symbols = Symbolizer(kernel_symbol, user_symbol, self._frames)
+        self._live_symbol = user_symbol
+        self._mapped: mappings.Mappings | None = None
+        symbols = self._symbols = Symbolizer(kernel_symbol, self._user_symbol, self._frames)
         structs = struct_fields or dict(plan.settings.structs)
         values = Values(plan.settings, symbols, json=writer.json, struct_fields=structs)
         self._maps = Maps(plan.maps, loaded.map_fd, access, cpus, values)
@@ -159,6 +165,8 @@ class Session:
             stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
         self._attach(child.pid if child else 0)
         self._begin_pictures()
+        if self._plan.settings.user_code and (child or pid):
+            self._mapped = mappings.Mappings(child.pid if child else pid or 0)
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
@@ -272,14 +280,21 @@ class Session:
         self._maps.before_clear = before_clear
 
     def _tick(self, left: float | None) -> float | None:
-        """Let pictures read maps; how long there is to wait, at most `left`."""
+        """Let pictures read maps, and look at processes; how long there is to wait, at most `left`."""
         for picture in self._drawing:
             picture.tick()
             due = picture.due()
             if due is not None:
-                until = max(due - time.monotonic(), 0)
-                left = until if left is None else min(left, until)
+                left = _sooner(left, due)
+        if self._mapped is not None:
+            self._mapped.tick()
+            left = _sooner(left, self._mapped.due)
         return left
+
+    def _user_symbol(self, pid: int, address: int) -> Found:
+        """By the process, else by what it had mapped."""
+        found = self._live_symbol(pid, address)
+        return self._mapped.resolve(pid, address) if found is None and self._mapped else found
 
     def draw(self) -> None:
         """Write the pictures, once."""
@@ -353,3 +368,9 @@ class Session:
         if raw is None:
             return None
         return struct.unpack_from(f"<{min(count, len(raw) // 8)}Q", raw)
+
+
+def _sooner(left: float | None, due: float) -> float:
+    """Seconds until `due` on the monotonic clock, at most `left`."""
+    until = max(due - time.monotonic(), 0)
+    return until if left is None else min(left, until)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from kernel.live import LiveMachine
 from tests.conftest import Ebt
-from tests.kernel.support import lines, running, until
+from tests.kernel.support import WORK, fresh, lines, running, until
 
 pytestmark = pytest.mark.kernel
 HERE = LiveMachine()
@@ -192,3 +194,13 @@ def is_link(pid: int, number: str) -> bool:
     with suppress(FileNotFoundError):
         return "bpf_link" in os.readlink(f"/proc/{pid}/fd/{number}")
     return False
+
+
+def test_names_of_processes_that_have_ended(ebt: Ebt, tmp_path: Path) -> None:
+    """What the command of -c started has ended when its stacks are printed, and they have names."""
+    name = fresh()
+    file = tmp_path / "run.sh"
+    file.write_text(f"for n in 1 2; do {sys.executable} -I {WORK} name={name} kill=23; done\n")
+    script = f'tracepoint:syscalls:sys_enter_kill /comm == "{name}"/ {{ @[ustack(1)] = count(); }}'
+    out = ebt("-q", "-e", script, "-c", f"sh {file}").stdout
+    assert re.findall(r"@\[\n +(\w+)\+\d+\n\]: (\d+)\n", out) == [("kill", "23")] * 2, out
