@@ -32,7 +32,7 @@ from benchkit.machine import bpf_statistics, mount_tracing
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/tool-costs.json"
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
-PATIENCE = 180
+PATIENCE = 400  # s: in the lab clang takes minutes
 SILENT = 5  # s: an original of libbpf-tools that holds programs so long and has said nothing says nothing
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
