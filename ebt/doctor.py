@@ -35,6 +35,7 @@ _MEANS = {
     "test_run": ("begin and end probes by test run", "uprobes on ebt itself"),
     "tai_clock": ("nsecs(tai)", "the boot clock, and the offset when ebt started"),
     "perf_link": ("programs detached by their link", "by closing the event, which takes longer"),
+    "syscall_stacks": ("kstack in tracepoints of system calls", "raw_syscalls:sys_enter and kprobes have it"),
     "func_ip": ("stacks from the probed function on", "its frame, which is there before Linux 6.19"),
     "map_batch": ("maps read in batches", "entry by entry"),
 }

@@ -31,6 +31,7 @@ from kernel.perfcall import (
     perf_link,
 )
 from kernel.privilege import capabilities, not_permitted
+from kernel.stacktrial import syscall_kernel_stack
 from kernel.tracefs import find_tracefs
 from lang import cachefile
 from lang.machine import Support
@@ -40,8 +41,8 @@ _PMU = "/sys/bus/event_source/devices"
 # Functions that are there to be probed, or at least hardly ever called.
 _QUIET_FUNCTIONS = ("bpf_fentry_test1", "vfs_create", "do_sys_openat2")
 _QUIET_TRACEPOINTS = ("sched/sched_process_exec", "sched/sched_switch")
-_BOOT_NS, _TAI_NS, _READ_KERNEL, _PERCPU_LOOKUP, _FOR_EACH, _LOOP = 125, 208, 113, 195, 164, 181
-_FUNC_IP = 173
+_BOOT_NS, _TAI_NS, _READ_KERNEL, _PERCPU, _FOR_EACH, _LOOP, _FUNC_IP = 125, 208, 113, 195, 164, 181, 173
+_NO_TRACEFS = "the tracing file system (tracefs) is not mounted"
 
 
 class _Refused(Exception):
@@ -172,13 +173,21 @@ def _attach_event(program: _Fd, event: int) -> None:
 def _tracepoint(_: object) -> None:
     root = find_tracefs()
     if root is None:
-        raise _Refused("the tracing file system (tracefs) is not mounted", settled=False)
+        raise _Refused(_NO_TRACEFS, settled=False)
     found = [root / "events" / name / "id" for name in _QUIET_TRACEPOINTS]
     present = [path for path in found if path.exists()]
     if not present:
         raise _Refused("this kernel has no tracepoints")
     with _program("tracepoint") as program:
         _attach_event(program, perf_event_open(PERF_TRACEPOINT, int(present[0].read_text()), cpu=_cpu()))
+
+
+def _syscall_stacks(_: object) -> None:
+    root = find_tracefs()
+    if root is None:
+        raise _Refused(_NO_TRACEFS, settled=False)
+    if syscall_kernel_stack(root, _cpu()) is False:
+        raise _Refused("this kernel gives tracepoints of system calls the process's registers")
 
 
 def _raw_tracepoint(_: object) -> None:
@@ -367,6 +376,7 @@ def _cpu() -> int:
 _TRIALS: dict[str, _Trial] = {
     "tracepoint": _tracepoint,
     "raw_tracepoint": _raw_tracepoint,
+    "syscall_stacks": _syscall_stacks,
     "kprobe": _kprobe,
     "fentry": _fentry,
     "func_ip": _func_ip,
@@ -377,7 +387,7 @@ _TRIALS: dict[str, _Trial] = {
     "boot_clock": _helper(_BOOT_NS),
     "tai_clock": _helper(_TAI_NS),
     "probe_read_kernel": _helper(_READ_KERNEL),
-    "percpu_lookup": _helper(_PERCPU_LOOKUP),
+    "percpu_lookup": _helper(_PERCPU),
     "for_each_map_elem": _helper(_FOR_EACH),
     "bpf_loop": _helper(_LOOP),
     "kprobe_multi": _kprobe_multi,

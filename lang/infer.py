@@ -65,6 +65,7 @@ class Inference(Operators):
             if refused:
                 self.error(node, refused)
                 return None
+            self._tell_empty_stack(node)
             return builtin.type(self.scene)
         if name == "args":
             return None if self.refuse_args(node) else self.type(self._all_arguments(node))
@@ -235,6 +236,17 @@ class Inference(Operators):
             info.written, self.grew = True, True
         return info
 
+    def _tell_empty_stack(self, node: ast.Name | ast.Call) -> None:
+        """A warning where the kernel finds no stack of its own."""
+        target = self.scene.target
+        if node.name != "kstack" or not self.final or target.category != "syscalls":
+            return
+        way = target.mechanism or target.kind
+        support = self.scene.machine.supports("syscall_stacks")
+        if way == "tracepoint" and not support.works:
+            hint = "tracepoint:raw_syscalls:sys_enter and sys_exit have it, with args.id"
+            self.found.warn(node.span, f"kstack is empty here: {support.reason}", hint)
+
     def _call(self, node: ast.Call) -> Type | None:
         if not node.arguments and (find_builtin(node.name) or node.name == "args"):
             return self.type(self.meanings.setdefault(node, ast.Name(node.span, node.name)))
@@ -242,6 +254,7 @@ class Inference(Operators):
             plain = ast.Call(node.span, node.name[len(_PREFIX) :], node.arguments)
             return self.type(self.meanings.setdefault(node, plain))
         function = FUNCTIONS.get(node.name)
+        self._tell_empty_stack(node)
         if function is None:
             for item in node.arguments:
                 self.type(item)

@@ -71,3 +71,15 @@ def test_hardware_address_of_a_device(ebt: Ebt) -> None:
         pytest.skip("no bridge can be made here")
     out = ebt("-q", "-e", script, "-c", "ip link show ebt0").stdout
     assert "\n@[02:00:5E:10:20:3F]: " in out, out
+
+
+def test_kernel_stacks_of_system_calls(ebt: Ebt) -> None:
+    """Where tracepoints of system calls have none, it is told, and raw_syscalls has them."""
+    count = '/comm == "cat"/ { @[probe, len(kstack) > 0] = count(); }'
+    script = f"tracepoint:syscalls:sys_enter_openat {count} tracepoint:raw_syscalls:sys_enter {count}"
+    result = ebt("-q", "-e", script, "-c", "cat /proc/self/status")
+    empty = "@[tracepoint:syscalls:sys_enter_openat, false]: " in result.stdout
+    assert empty == ("warning: kstack is empty here" in result.stderr)
+    assert ("@[tracepoint:syscalls:sys_enter_openat, true]: " in result.stdout) != empty
+    assert "@[tracepoint:raw_syscalls:sys_enter, true]: " in result.stdout
+    assert "@[tracepoint:raw_syscalls:sys_enter, false]: " not in result.stdout

@@ -223,3 +223,16 @@ def test_maps_of_probes_that_are_left_out(machine: RecordedMachine) -> None:
     assert "name" not in done.c
     said, _ = message(f"{left_out} {tick} end {{ print(@name); }}", kernel)
     assert said == "the type of @name is not known: only itself is assigned to it"
+
+
+def test_kernel_stacks_of_system_calls(machine: RecordedMachine) -> None:
+    """They are told to be empty where they are, and only there."""
+    kernel = WithoutFeatures(machine, ("syscall_stacks",))
+    for probe, told in {
+        "tracepoint:syscalls:sys_enter_read": True, "sysret:read": True,
+        "tracepoint:raw_syscalls:sys_enter": False, "tracepoint:sched:sched_switch": False,
+    }.items():  # fmt: skip
+        text = f"{probe} {{ @[kstack(3)] = count(); }}"
+        found = compile_script(Source("x.ebt", text), kernel, (), {}).warnings
+        assert any("kstack is empty here" in item.message for item in found) == told, probe
+        assert not compile_script(Source("x.ebt", text.replace("kstack", "ustack")), kernel, (), {}).warnings
