@@ -236,7 +236,7 @@ def _folder(disk: bool) -> Iterator[str]:
 def _wait_until_attached(process: subprocess.Popen[bytes], peer: Peer, out: int, errors: int) -> float:
     """The moment: ebt says so; the originals hold programs, and have printed their first line."""
     told = re.compile(NOTIFY.encode() if peer.kind == "ebt" else rb"\S")
-    end = time.perf_counter() + PATIENCE
+    end = time.perf_counter() + (60 if peer.kind == "L" else PATIENCE)
     held = 0.0  # since when it has had programs
     while True:
         now = time.perf_counter()
