@@ -267,8 +267,8 @@ def test_waiting_programs_are_told(loaded: Loaded, run: Run, monkeypatch: pytest
 def test_signals_end_the_run_and_handlers_come_back(loaded: Loaded, run: Run, number: signal.Signals) -> None:
     before = signal.getsignal(number)
     loaded.on["end"] = lambda: loaded.emit((PRINT, 5))
-    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), number))
-    timer.start()
+    # once the handlers are in place: the signal would end the tests
+    loaded.on["attach"] = threading.Timer(0.05, lambda: os.kill(os.getpid(), number)).start
     code, out, _ = run()
     assert (code, out) == (0, "5\n\n\n") and loaded.done[-2:] == ["detach", "end"]
     assert signal.getsignal(number) == before
