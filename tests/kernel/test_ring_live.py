@@ -265,13 +265,19 @@ def test_waiting_programs_are_told(loaded: Loaded, run: Run, monkeypatch: pytest
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_run_and_handlers_come_back(loaded: Loaded, run: Run, number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    loaded.on["end"] = lambda: loaded.emit((PRINT, 5))
-    # once the handlers are in place: the signal would end the tests
-    loaded.on["attach"] = threading.Timer(0.05, lambda: os.kill(os.getpid(), number)).start
-    code, out, _ = run()
-    assert (code, out) == (0, "5\n\n\n") and loaded.done[-2:] == ["detach", "end"]
-    assert signal.getsignal(number) == before
+    def ours(*_: object) -> None:
+        """Not the default, which would end the tests, nor nohup's, which a run leaves alone."""
+
+    before = signal.signal(number, ours)
+    try:
+        loaded.on["end"] = lambda: loaded.emit((PRINT, 5))
+        # once the handlers are in place
+        loaded.on["attach"] = threading.Timer(0.05, lambda: os.kill(os.getpid(), number)).start
+        code, out, _ = run()
+        assert (code, out) == (0, "5\n\n\n") and loaded.done[-2:] == ["detach", "end"]
+        assert signal.getsignal(number) is ours
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_second_signal_gives_up_the_rest(loaded: Loaded, run: Run) -> None:
