@@ -448,15 +448,17 @@ def test_refused_in_one_line(ebt: Ebt, words: str, message: str) -> None:
 
 
 GONE = """
-for n in range(7): make(f"f{n}")
+for n in range(12): make(f"f{n}")
 os.mkdir("d")
-for n in range(5): os.rename(f"f{n}", f"g{n}")
-for n in range(3): os.unlink(f"g{n}")
-os.unlink("f6", dir_fd=os.open(".", os.O_RDONLY))
+os.rename("f0", "renamed"); os.rename("f1", "f2")
+for name in ("renamed", "f2", "f3"): os.unlink(name)
+for n in range(5, 10): os.rename(f"f{n}", f"g{n}")
+os.unlink("f4", dir_fd=os.open(".", os.O_RDONLY))
 os.rmdir("d")
 for call in (os.unlink, os.rmdir, lambda name: os.rename(name, "other")):
-    try: call("nothing")
-    except OSError: pass
+    for name in ("nothing", "/"):
+        try: call(name)
+        except OSError: pass
 """
 
 
@@ -465,7 +467,9 @@ def test_filegone(ebt: Ebt, work: Work) -> None:
     command = work(GONE)
     rows = tool_rows(ebt, "filegone", "--comm", work.name, command=command)
     assert [(row["ACTION"], row["FILE"]) for row in rows] == [
-        *(("RENAME", f"f{n} > g{n}") for n in range(5)),
-        *(("DELETE", name) for name in ("g0", "g1", "g2", "f6", "d")),
-    ]
+        ("RENAME", "f0 > renamed"), ("RENAME", "f1 > f2"),
+        ("DELETE", "renamed"), ("DELETE", "f2"), ("DELETE", "f3"),
+        *(("RENAME", f"f{n} > g{n}") for n in range(5, 10)),
+        ("DELETE", "f4"), ("DELETE", "d"),
+    ]  # fmt: skip
     assert tool_rows(ebt, "filegone", "--comm", work.name, "-p", "1", command=command) == []

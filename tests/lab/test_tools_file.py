@@ -19,6 +19,7 @@ from tests.kernel.test_tools_file import (  # noqa: F401 (tests that run here to
     Workers,
     test_cachestat,
     test_dirtop,
+    test_filegone,
     test_fileslower,
     test_filetop,
     test_fsdist,
@@ -77,30 +78,6 @@ def test_filelife(ebt: Ebt, work: Work) -> None:
     rows = tool_rows(ebt, "filelife", "--comm", work.name, "-F", command=command)
     assert rows[0]["FILE"] == f"/{work.folder.name}/short0"
     assert tool_rows(ebt, "filelife", "--comm", work.name, "-p", "1", command=command) == []
-
-
-GONE = """
-for n in range(7): make(f"f{n}")
-os.mkdir("d")
-os.rename("f0", "renamed"); os.rename("f1", "f2")
-for name in ("renamed", "f2", "f3"): os.unlink(name)
-os.rmdir("d")
-try: os.rename("nothing", "other")
-except OSError: pass
-try: os.rmdir("/")
-except OSError: pass
-"""
-
-
-@pytest.mark.tool("filegone")
-def test_filegone(ebt: Ebt, work: Work) -> None:
-    command = work(GONE)
-    rows = tool_rows(ebt, "filegone", "--comm", work.name, command=command)
-    assert [(row["ACTION"], row["FILE"]) for row in rows] == [
-        ("RENAME", "f0 > renamed"), ("RENAME", "f1 > f2"),
-        ("DELETE", "renamed"), ("DELETE", "f2"), ("DELETE", "f3"), ("DELETE", "d"),
-    ]  # fmt: skip
-    assert tool_rows(ebt, "filegone", "--comm", work.name, "-p", "1", command=command) == []
 
 
 LONG = "n" * 200  # longer than what lies in the dentry itself, and than DNAME_INLINE_LEN on any kernel
