@@ -51,7 +51,6 @@ def library() -> Any:
         "bcc_symcache_resolve": (number, (pointer, ctypes.c_uint64, pointer)),
         "bcc_symbol_free_demangle_name": (None, (pointer,)),
         "bcc_buildsymcache_new": (pointer, ()),
-        "bcc_free_buildsymcache": (None, (pointer,)),
         "bcc_buildsymcache_add_module": (number, (pointer, text)),
         "bcc_buildsymcache_resolve": (number, (pointer, pointer, pointer)),
     }  # fmt: skip
@@ -162,24 +161,19 @@ class _Place(ctypes.Structure):
 
 
 class FileSymbols:
-    """The symbols of one ELF file that has a build id, read when first asked."""
+    """The symbols of one ELF file, which has this build id; read when first asked."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, build_id: bytes) -> None:
         self._lib = library()
+        self._build_id = (ctypes.c_ubyte * 20)(*build_id[:20])
         self._cache = self._lib.bcc_buildsymcache_new()
         self._lib.bcc_buildsymcache_add_module(self._cache, os.fsencode(path))
 
-    def resolve(self, build_id: bytes, address: int) -> tuple[str, int, str] | None:
+    def resolve(self, address: int) -> tuple[str, int, str] | None:
         """(demangled name, offset into it, file) of an address as in the file's symbol table, or None."""
-        symbol, place = _Symbol(), _Place(1, (ctypes.c_ubyte * 20)(*build_id[:20]), address)
+        symbol, place = _Symbol(), _Place(1, self._build_id, address)
         found = self._lib.bcc_buildsymcache_resolve(self._cache, ctypes.byref(place), ctypes.byref(symbol))
         return None if found < 0 else _told(self._lib, symbol)
-
-    def close(self) -> None:
-        """Give the memory back."""
-        if self._cache:
-            self._lib.bcc_free_buildsymcache(self._cache)
-            self._cache = None
 
 
 def _told(lib: Any, symbol: _Symbol) -> tuple[str, int, str] | None:

@@ -10,7 +10,7 @@ import os
 import struct
 import time
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from kernel import elf
@@ -19,6 +19,7 @@ from runtime.symbolize import Found
 
 # A process maps its libraries in its first moments: looked at often for so long, and each second later.
 _FIRST, _OFTEN, _LAST = 0.0005, 0.03, 1.0
+_PROCESSES = 4096  # that are remembered: the last ones
 _KEPT = 4  # of one process, newest first: before and after an exec, before and after a dlopen
 _MOST = 512  # processes in one look
 _THREADS = 64  # of one process, in whose children more processes are looked for
@@ -63,6 +64,8 @@ class Mappings:
                 if text and text not in known[:1]:
                     self._texts[pid] = [text, *known][:_KEPT]
                 waiting += _children(pid)
+        while len(self._texts) > _PROCESSES:
+            del self._texts[next(iter(self._texts))]
 
 
 def _children(pid: int) -> list[int]:
@@ -90,23 +93,23 @@ def file_symbol(path: str, offset: int) -> Found:
     known = _symbols_of(path)
     if known is None:
         return None
-    symbols, build, parts = known
+    symbols, parts = known
     for place, start, size in parts:
         if place <= offset < place + size:
-            return symbols.resolve(build, offset - place + start)
+            return symbols.resolve(offset - place + start)
     return None
 
 
-@lru_cache(maxsize=256)
-def _symbols_of(path: str) -> tuple[FileSymbols, bytes, tuple[tuple[int, int, int], ...]] | None:
-    """The symbols of a file, its build id, and (offset, address, bytes) of each part that is loaded."""
+@cache
+def _symbols_of(path: str) -> tuple[FileSymbols, tuple[tuple[int, int, int], ...]] | None:
+    """The symbols of a file, and (offset, address, bytes) of each part that is loaded."""
     try:
-        note = elf.section(path, ".note.gnu.build-id")
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             parts = tuple(elf.loaded(data))
-        name, size, _ = _NOTE.unpack_from(note)
-    except (OSError, ValueError, struct.error):  # gone, replaced, or no ELF file with a build id
-        return None
-    at = _NOTE.size + (name + 3 & ~3)
-    symbols = FileSymbols(path)
-    return symbols, note[at : at + size], parts
+            note = next(item for item in elf.sections(data) if item.name == ".note.gnu.build-id")
+            name, size, _ = _NOTE.unpack_from(data, note.offset)
+            at = note.offset + _NOTE.size + (name + 3 & ~3)
+            build_id = data[at : at + size]
+    except (OSError, ValueError, IndexError, struct.error, StopIteration):
+        return None  # gone, replaced, or no ELF file with a build id
+    return FileSymbols(path, build_id), parts

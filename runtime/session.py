@@ -165,8 +165,9 @@ class Session:
             stops.watch_signal(signal.SIGUSR1, lambda: self._loaded.run_special("self"))
         self._attach(child.pid if child else 0)
         self._begin_pictures()
-        if self._plan.settings.user_code and (child or pid):
-            self._mapped = mappings.Mappings(child.pid if child else pid or 0)
+        root = child.pid if child else pid
+        if root and self._plan.settings.user_code:
+            self._mapped = mappings.Mappings(root)
         if reader_fd is not None:
             stops.watch_reader(reader_fd)
         if pid is not None:
