@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from codegen import builtins, entry
 from codegen.ctypes import TypeTable
 from codegen.expressions import evaluate, store
@@ -248,7 +250,8 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
     for kind in _printed_types(program):
         _collect_structs(kind, machine, structs)
     printed = [*_printed_types(program), *(item.type for fields in structs.values() for item in fields)]
-    enums = sorted({name for kind in printed for name in _enums(kind)})
+    parts = [part for kind in printed for part in _parts(kind)]
+    enums = sorted({part.name for part in parts if isinstance(part, Enum)})
     return Settings(
         ring_bytes=ring,
         print_maps_on_exit=given.print_maps_on_exit,
@@ -258,7 +261,7 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
         max_cat_bytes=given.max_cat_bytes,
         enums=tuple((name, _constants(machine, name)) for name in enums),
         structs=tuple(structs.items()),
-        user_code=any(map(_is_user_code, printed)),
+        user_code=any(map(_is_user_code, parts)),
         without=tuple(name for name in RUNTIME_FEATURES if not machine.supports(name).works),
     )
 
@@ -284,26 +287,19 @@ def _collect_structs(kind: Type, machine: Machine, found: dict[int, tuple[Field,
                 _collect_structs(element, machine, found)
 
 
-def _enums(kind: Type) -> list[str]:
+def _parts(kind: Type) -> Iterator[Type]:
+    """A printed type, and those that are within it."""
+    yield kind
     match kind:
-        case Enum(name):
-            return [name]
         case Tuple(elements) | Record(_, elements):
-            return [name for item in elements for name in _enums(item)]
+            for item in elements:
+                yield from _parts(item)
         case Array(of) | Formatted(_, of):
-            return _enums(of)
-    return []
+            yield from _parts(of)
 
 
 def _is_user_code(kind: Type) -> bool:
-    match kind:
-        case Stack(space=space) | Symbol(space=space):
-            return space == "user"
-        case Tuple(elements) | Record(_, elements):
-            return any(map(_is_user_code, elements))
-        case Array(of) | Formatted(_, of):
-            return _is_user_code(of)
-    return False
+    return isinstance(kind, Stack | Symbol) and kind.space == "user"
 
 
 def _constants(machine: Machine, name: str) -> tuple[tuple[int, str], ...]:

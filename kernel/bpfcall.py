@@ -78,6 +78,13 @@ def pack(layout: str, *values: object) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(data, len(data))
 
 
+def instruction(
+    opcode: int, target: int = 0, source: int = 0, offset: int = 0, immediate: int = 0
+) -> bytes:
+    """A BPF instruction: struct bpf_insn, include/uapi/linux/bpf.h."""
+    return struct.pack("=BBhi", opcode, source << 4 | target, offset, immediate)
+
+
 def _buffer(data: bytes | int) -> tuple[ctypes.Array[ctypes.c_char], int]:
     """A C buffer holding these bytes (or this many zeros) and its address; the caller keeps it alive."""
     if isinstance(data, int):

@@ -10,14 +10,13 @@ import ctypes
 import errno
 import json
 import os
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from kernel import bpfcall
-from kernel.bpfcall import BpfError
+from kernel.bpfcall import BpfError, instruction
 from kernel.btf import Btf, BtfError, read_blob
 from kernel.cpus import online_cpus
 from kernel.limits import raise_limits
@@ -53,15 +52,11 @@ class _Refused(Exception):
         self.settled = settled
 
 
-def _insn(opcode: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    return struct.pack("=BBhi", opcode, src << 4 | dst, offset, immediate)
-
-
 def _call(helper: int) -> bytes:
-    return _insn(0x85, immediate=helper)
+    return instruction(0x85, immediate=helper)
 
 
-_NOTHING = _insn(0xB7) + _insn(0x95)  # r0 = 0; exit
+_NOTHING = instruction(0xB7) + instruction(0x95)  # r0 = 0; exit
 
 
 class LiveFeatures:
@@ -333,7 +328,7 @@ def _helper(number: int) -> _Trial:
 
     def trial(_: object) -> None:
         try:
-            with _program("tracepoint", _call(number) + _insn(0x95)):
+            with _program("tracepoint", _call(number) + instruction(0x95)):
                 return
         except BpfError as error:
             if not error.log.strip():

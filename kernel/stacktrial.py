@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 from kernel import bpfcall
+from kernel.bpfcall import instruction
 from kernel.perfcall import PERF_TRACEPOINT, perf_attach, perf_event_open
 
 _TRACEPOINT = "events/syscalls/sys_enter_getpgid/id"
@@ -48,7 +49,4 @@ def _code(map_fd: int) -> bytes:
         (0xBF, 2, 10, 0, 0), (0x07, 2, 0, 0, -16), (0xBF, 3, 10, 0, 0), (0x07, 3, 0, 0, -24),
         (0xB7, 4, 0, 0, 0), (0x85, 0, 0, 0, _MAP_UPDATE), (0xB7, 0, 0, 0, 0), (0x95, 0, 0, 0, 0),
     )  # fmt: skip
-    return b"".join(
-        struct.pack("=BBhi", opcode, source << 4 | target, offset, number)
-        for opcode, target, source, offset, number in instructions
-    )
+    return b"".join(instruction(*one) for one in instructions)

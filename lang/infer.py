@@ -14,6 +14,7 @@ from lang.convert import aggregates, as_int, castable, is_flexible, literal_type
 from lang.functions import FUNCTIONS, REFUSED
 from lang.infer_base import SCALAR_USE
 from lang.infer_operators import Operators
+from lang.probes import mechanism
 from lang.types import BOOL, INT64, UINT64, Aggregate, Enum, Int, Record, Tuple, Type
 
 MAX_CONSTANTS = 500
@@ -241,9 +242,8 @@ class Inference(Operators):
         target = self.scene.target
         if node.name != "kstack" or not self.final or target.category != "syscalls":
             return
-        way = target.mechanism or target.kind
         support = self.scene.machine.supports("syscall_stacks")
-        if way == "tracepoint" and not support.works:
+        if mechanism(target) == "tracepoint" and not support.works:
             hint = "tracepoint:raw_syscalls:sys_enter and sys_exit have it, with args.id"
             self.found.warn(node.span, f"kstack is empty here: {support.reason}", hint)
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from codegen.labels import LABELS
+from kernel.bpfcall import instruction
 from lang.records import dataclass
 from runtime.object import Code, Object
 
@@ -71,14 +72,10 @@ def link_program(
 def _stub(kind: CallbackKind) -> bytes:
     """`each`: {key, value, context} of (map, key, value, context). `loop`: {index, context}."""
     kept = (4, 3, 2) if kind == "each" else (2, 1)
-    code = [_insn(_STORE, _FRAME, register, -8 * (place + 1)) for place, register in enumerate(kept)]
-    code += [_insn(_MOVE, 1, _FRAME), _insn(_ADD, 1, immediate=-8 * len(kept))]
-    code += [_insn(_CALL, 0, _PSEUDO_CALL, immediate=1), _insn(_EXIT)]
+    code = [instruction(_STORE, _FRAME, register, -8 * (place + 1)) for place, register in enumerate(kept)]
+    code += [instruction(_MOVE, 1, _FRAME), instruction(_ADD, 1, immediate=-8 * len(kept))]
+    code += [instruction(_CALL, 0, _PSEUDO_CALL, immediate=1), instruction(_EXIT)]
     return b"".join(code)
-
-
-def _insn(operation: int, target: int = 0, source: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    return struct.pack("<BBhi", operation, target | source << 4, offset, immediate)
 
 
 def function_btf(linked: Linked) -> tuple[bytes, bytes]:
