@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codegen import builtins
 from codegen.ctypes import is_memory
+from codegen.direct import takes_pointer
 from codegen.function import Function, Place, Value
 from codegen.mapfields import load_field
 from codegen.names import identifier
@@ -52,15 +53,27 @@ def _member_place(f: Function, node: ast.Member) -> Place | None:
         return None
     base = f.body.type(node.base)
     if isinstance(base, Pointer):
-        pointer = f.evaluate(node.base)
-        prefix, struct, space = f"{pointer.text}->", base.to, base.space
-    elif isinstance(base, Struct):
-        return _in_struct(f, node, base)
-    else:
-        return None
-    assert isinstance(struct, Struct)
-    name, item = _member(f, struct, node.name)
-    return Place(prefix + name, value_type(item.type, space), space, item)
+        assert isinstance(base.to, Struct)
+        pointer = leading(f, node.base)
+        name, item = _member(f, base.to, node.name)
+        spot = (base.to, item.offset) if pointer.known else None
+        kind = value_type(item.type, base.space)
+        return Place(f"{pointer.text}->{name}", kind, base.space, item, spot=spot)
+    return _in_struct(f, node, base) if isinstance(base, Struct) else None
+
+
+def leading(f: Function, node: ast.Expression) -> Value:
+    """A pointer that leads to what is read: where the verifier can know it, in such a way that it does."""
+    while isinstance(node, ast.Group) or node in f.body.meanings:
+        node = node.inner if isinstance(node, ast.Group) else f.body.meanings[node]
+    place = _member_place(f, node) if isinstance(node, ast.Member) else None
+    if place is None or (place.item is not None and place.item.data_loc):
+        return f.evaluate(node)
+    assert isinstance(node, ast.Member)
+    if place.spot is None or not takes_pointer(f.program.machine, place.spot, place.type):
+        return f.read(place, node.name)
+    text = f.shared(("leads", place.text), node.name, f.program.types.name(place.type), place.text)
+    return Value(text, place.type, known=True)
 
 
 def _member(f: Function, struct: Struct, name: str) -> tuple[str, Field]:
@@ -80,7 +93,8 @@ def _in_struct(f: Function, node: ast.Member, struct: Struct) -> Place:
     name, item = _member(f, struct, node.name)
     text = f"({outer.pointer})->{name}" if outer.pointer else f"{outer.text}.{name}"
     inner: Space = "user" if outer.space == "user" else "kernel"
-    return Place(text, value_type(item.type, inner), outer.space, item)
+    spot = (outer.spot[0], outer.spot[1] + item.offset) if outer.spot else None
+    return Place(text, value_type(item.type, inner), outer.space, item, spot=spot)
 
 
 def _tracepoint_place(f: Function, node: ast.Member) -> Place | None:

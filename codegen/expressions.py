@@ -136,7 +136,7 @@ def _variable(f: Function, node: ast.Variable) -> Value:
         return address(name, kind)
     if f.stepping:
         return Value(f.temporary(node.name[1:], f.program.types.name(kind), name), kind)
-    return Value(name, kind)
+    return Value(name, kind, info in f.known and not f.callback)
 
 
 def _variable_type(f: Function, node: ast.Variable, info: VariableInfo) -> Type:

@@ -288,6 +288,7 @@ class _Callback:
             if not is_memory(info.type):
                 f.code.line(f"{name} = {self.all}.{self._member(name)};")
                 f.code.forget(name)
+                f.known.discard(info)
         if self.inner.leaves:
             with f.code.block(f"if ({self.all}.returned)"):
                 f.leave()

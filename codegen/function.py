@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen.ctypes import is_memory, word_size
+from codegen.direct import known_argument, known_result, takes_scalar
 from codegen.names import Names
 from codegen.program import SCRATCH, Program
 from codegen.writer import Code
@@ -23,17 +24,21 @@ from lang.types import UINT64, Array, Int, Space, Str, Struct, Type, size_of
 
 _OF_CONTEXT = re.compile(r"\bctx(->|\[)|\(ctx\)")
 STACK_BUDGET = 320  # of the 512 bytes of a BPF stack: the rest is for the compiler's own spills
-MAX_INLINE_BYTES = 1024  # what clang makes of memset and memcpy without calling a function
+MAX_ZEROED_BYTES = 128  # by stores of 8 bytes; of more a helper is smaller, and no slower
 MAX_MERGED_BYTES = 64  # what lies in neighbouring memsets without harm
 SYSCALL_RESULT = 16  # where struct syscall_trace_exit has `ret`, kernel/trace/trace.h
 
 
 @dataclass(frozen=True)
 class Value:
-    """A C expression: a scalar's value, or the address of what lives in memory (`is_memory`)."""
+    """A C expression: a scalar's value, or the address of what lives in memory (`is_memory`).
+
+    `known` says that the verifier knows by BTF what the pointer points to: codegen/direct.py.
+    """
 
     text: str
     type: Type
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Place:
 
     `context` is the program's own argument, which may be loaded from directly, and so may `memory`, the
     program's own too: a copy, which the script may overwrite. `pointer` is that of a place which is all that
-    lies behind one: where `*p` stands BCC reads it itself, and then an address is taken of that value.
+    lies behind one: where `*p` stands BCC reads it itself, and then an address is taken of that value. `spot`
+    is the struct that a pointer which the verifier knows leads to, and how many bytes into it this lies.
     """
 
     text: str
@@ -50,6 +56,7 @@ class Place:
     space: Space | str
     item: Field | None = None
     pointer: str = ""
+    spot: tuple[Struct, int] | None = None
 
 
 @dataclass
@@ -84,6 +91,7 @@ class Function:
     saved: dict[str, int | Field] | None = None  # what the body reads of its call's entry: codegen/entry.py
     timed: bool = False  # the body reads the duration
     filtered_at: int = 0  # the line before which the entry is looked up
+    known: set[VariableInfo] = field(default_factory=set)  # hold what the verifier knows the type of
 
     @property
     def target(self) -> Target:
@@ -167,7 +175,7 @@ class Function:
         return "scratch->event"
 
     def zero(self, place: str, size: int) -> None:
-        if size <= MAX_INLINE_BYTES:
+        if size <= MAX_ZEROED_BYTES:
             # clang makes one memset of neighbours, on either side, and may call a function for the sum.
             apart = ['asm volatile("" ::: "memory");'] if size > MAX_MERGED_BYTES else []
             for line in (*apart, f"__builtin_memset(&{place}, 0, {size});", *apart):
@@ -197,6 +205,8 @@ class Function:
             return Value(self.shared(place.text, hint, c_type, f"({c_type}){place.text}"), place.type)
         if place.space == "memory":
             return Value(self.temporary(hint, c_type, f"({c_type}){place.text}"), place.type)
+        if place.spot is not None and takes_scalar(self.program.machine, place.spot, place.type):
+            return Value(self.shared(place.text, hint, c_type, place.text), place.type)
         return Value(self._fetch(place, c_type, hint), place.type)
 
     def _fetch(self, place: Place, c_type: str, hint: str) -> str:
@@ -260,7 +270,8 @@ class Function:
             hint = self.target.parameters[number].name
         if self.mechanism in ("kretprobe", "uretprobe"):
             text = self.at_entry(f"arg{at}", at)
-        return Value(self.shared(key, hint, c_type, f"({c_type}){text}"), kind or UINT64)
+        known = kind is not None and known_argument(self, number, kind)
+        return Value(self.shared(key, hint, c_type, f"({c_type}){text}"), kind or UINT64, known)
 
     def word(self, number: int) -> str:
         """C for the n-th word that the program is given: of a trampoline's context, or of the registers."""
@@ -307,7 +318,8 @@ class Function:
             text = "ctx->ret"
         else:
             text = "PT_REGS_RC(ctx)"
-        return Value(self.shared(("retval", c_type), "result", c_type, f"({c_type}){text}"), kind)
+        result = self.shared(("retval", c_type), "result", c_type, f"({c_type}){text}")
+        return Value(result, kind, known_result(self, kind))
 
     def use_record(self, name: str, member: tuple[int, str, int]) -> None:
         """The program's argument is the tracepoint's record, and this member of it is read."""

@@ -331,6 +331,7 @@ def _unit(program: Program, functions: list[CFunction], settings: Settings) -> U
         helpers=tuple(program.helpers),
         functions=tuple(functions),
         cpus=program.machine.cpus,
+        readers=tuple(program.readers),
         defines=tuple(program.defines.items()),
         reads_by_space=program.machine.supports("probe_read_kernel").works,
     )

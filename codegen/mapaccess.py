@@ -185,9 +185,9 @@ def aggregate_value(f: Function, name: str, key: str, kind: Aggregate, offset: i
     """The value of an aggregation over all CPUs, in a C variable; `offset` bytes into the map's value."""
     if not f.program.maps[name].kind.startswith(("percpu_", "lru_percpu")):
         return _shared_value(f, name, key, kind, offset)
-    f.program.helper("over_cpus")
     reader = {"min": "least", "max": "most", "avg": "mean"}.get(kind.kind, "total")
     sign = "s64" if kind.signed else "u64"
+    f.program.read_over_cpus(reader, sign)
     return f.temporary("over_cpus", sign, f"ebt_{reader}_{sign}({f.program.refer(name)}, {key}, {offset})")
 
 

@@ -20,7 +20,7 @@ from codegen.mapaccess import (
     value_member,
 )  # fmt: skip
 from codegen.names import identifier
-from codegen.pieces import bare
+from codegen.pieces import bare, ends_itself
 from lang import ast
 from lang.convert import aggregates, castable
 from lang.functions_rows import FORMATTERS
@@ -157,15 +157,13 @@ def together(f: Function, statements: Sequence[ast.Statement]) -> Iterator[list[
 
 
 def _same_entry(f: Function, first: ast.Statement, second: ast.Statement) -> bool:
-    """Whether both set fields of one keyed record, and neither can change what the other finds."""
+    """Whether both set fields of one record, and neither can change what the other finds."""
     if not isinstance(first, ast.FieldAssign) or not isinstance(second, ast.FieldAssign):
         return False
-    if not isinstance(first.target, ast.MapEntry) or not isinstance(second.target, ast.MapEntry):
-        return False
-    name = first.target.map.name
+    name, keys = of_target(first.target)
     if not aggregates(f.program.user_map(name)[1].value) or not _alike(f, first.target, second.target):
         return False
-    inside = [item for node in (*first.target.keys, first.value, second.value) for item in ast.walk(node)]
+    inside = [item for node in (*keys, first.value, second.value) for item in ast.walk(node)]
     return all(
         not isinstance(item, ast.StepBefore | ast.StepAfter | ast.Block | ast.Map | ast.MapEntry)
         and (not isinstance(item, ast.Call) or item is first.value or item is second.value
@@ -191,7 +189,7 @@ def _alike(f: Function, one: object, other: object) -> bool:
 
 
 def assign_fields(f: Function, nodes: Sequence[ast.FieldAssign]) -> None:
-    """Set fields of the same entry, which is made first, all zero, where it is not there."""
+    """Set fields of the same entry; one of a keyed map is made first, all zero, where it is not there."""
     name, keys = of_target(nodes[0].target)
     info = f.program.user_map(name)[1]
     record = info.value
@@ -201,7 +199,7 @@ def assign_fields(f: Function, nodes: Sequence[ast.FieldAssign]) -> None:
     at = entry(f, name, keys)
     shared = f.program.is_shared(info)
     found = shared_entry(f, at) if shared else lookup(f, at)
-    if not shared:
+    if not shared and not at.scalar:
         with f.code.block(f"if (!{found})"):
             fresh = f.struct_memory("new", f.program.tables[at.map.name].value, at.map.value_size)
             update(f, nodes[0], at, f"&{fresh}")
@@ -214,7 +212,7 @@ def assign_fields(f: Function, nodes: Sequence[ast.FieldAssign]) -> None:
             _set_field(f, node, kind, place, text, shared)
             if isinstance(kind, Last):
                 f.code.line(f"{place}.written = {now};")
-    if shared:
+    if shared and not at.scalar:
         with f.code.otherwise():
             f.code.line(f.count_failure(nodes[0], MAP_FULL))
 
@@ -241,7 +239,9 @@ def _set_field(f: Function, node: ast.FieldAssign, kind: Type, place: str, text:
         return
     plain, value = castable(kind), f"{place}.value" if isinstance(kind, Last) else place
     if is_memory(plain):
-        f.zero(value, size_of(plain))
+        read = f.program.user_map(of_target(node.target)[0])[1].read
+        if read or not ends_itself(f, node.value):
+            f.zero(value, size_of(plain))
         f.store(value, plain, node.value)
     else:
         f.code.line(f"{value} = {text};")

@@ -7,6 +7,7 @@ import re
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.names import c_string, identifier
+from lang import ast
 from lang.convert import as_int
 from lang.types import Array, Int, Record, Str, Tuple, Type, size_of
 
@@ -78,6 +79,17 @@ def text_value(f: Function, text: str) -> Value:
     room = f.memory("text", kind)
     store_text(f, room, text)
     return Value(room, kind)
+
+
+def ends_itself(f: Function, node: ast.Expression) -> bool:
+    """Whether the kernel writes the string with its NUL: what lies behind that is no part of the text."""
+    while isinstance(node, ast.Group) or node in f.body.meanings:
+        node = node.inner if isinstance(node, ast.Group) else f.body.meanings[node]
+    if isinstance(node, ast.Name):
+        return node.name == "comm"
+    if not isinstance(node, ast.Call) or node.name != "str" or f.constant(node.arguments[0]) is not None:
+        return False
+    return not isinstance(f.body.type(node.arguments[0]), Str)
 
 
 def move(f: Function, place: str, kind: Type, value: Value) -> None:

@@ -8,7 +8,7 @@ from codegen.ctypes import TypeTable, is_memory
 from codegen.labels import LABELS, Labels
 from codegen.names import Names, map_name
 from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
-from codegen.unit import CMap
+from codegen.unit import CMap, Reader
 from lang.checked import Checked, MapInfo
 from lang.convert import aggregates, shareable
 from lang.diagnostics import CompilerBug
@@ -60,6 +60,7 @@ class Program:
     events: list[Event] = field(default_factory=list)
     failures: dict[Failure, int] = field(default_factory=dict)  # with their numbers
     helpers: list[str] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
     defines: dict[str, int] = field(default_factory=dict)  # numbers that the helpers need
     scratch_bytes: list[int] = field(default_factory=list)
     function_names: Names = field(default_factory=Names)
@@ -80,6 +81,12 @@ class Program:
             self.helpers.append("is_zero")
         if name not in self.helpers:
             self.helpers.append(name)
+
+    def read_over_cpus(self, kind: str, number: str) -> None:
+        """Have the function that reads such an aggregation in the C text."""
+        self.helper("over_cpus")
+        if Reader(kind, number) not in self.readers:
+            self.readers.append(Reader(kind, number))
 
     def refer(self, name: str) -> str:
         """C for the address of a map or a callback, which BCC has no way to write."""

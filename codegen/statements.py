@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codegen import flow
+from codegen.access import leading
 from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
+from codegen.direct import leads_only
 from codegen.function import Function
 from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
 from codegen.mapfields import assign_field, assign_fields, together
@@ -156,6 +158,12 @@ def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> 
         f.store(name, kind, value)
         f.variables[info] = name
         return
+    if name is None and isinstance(kind, Pointer) and leads_only(f, info):
+        pointer = leading(f, value)
+        if pointer.known:
+            f.known.add(info)
+            _declare(f, info, kind, pointer.text)
+            return
     text = bare(f.evaluate(value).text)
     if isinstance(kind, Pointer):
         text = f"({f.program.types.name(kind)}){text}"

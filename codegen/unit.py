@@ -30,6 +30,14 @@ class CFunction:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A function that reads an aggregation over all CPUs: total, mean, least or most, of u64 or s64."""
+
+    kind: str
+    number: str
+
+
+@dataclass(frozen=True)
 class Unit:
     """One C program. `helpers` names the templates in templates/helpers/ that it needs, in order.
 
@@ -45,6 +53,7 @@ class Unit:
     helpers: tuple[str, ...]
     functions: tuple[CFunction, ...]
     cpus: int
+    readers: tuple[Reader, ...] = ()
     defines: tuple[tuple[str, int], ...] = ()
     path_steps: int = 64
     reads_by_space: bool = True  # bpf_probe_read_kernel and _user, since 5.5

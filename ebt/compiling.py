@@ -54,12 +54,14 @@ class Built:
 
 
 def build(
-    asked: Asked, compiler: Compiler, sources: list[Source], meanwhile: Callable[[Plan], None]
-) -> Built | None:
+    asked: Asked, compiler: Compiler, sources: list[Source], meanwhile: Callable[[Plan], None],
+    without: tuple[str, ...] = (),
+) -> Built | None:  # fmt: skip
     """Compile what was asked for, for this kernel; None where only a stage was to be shown.
 
-    `meanwhile` is called with the plan while clang compiles. Raises what ebt.failures describes, and About
-    for words that ask for something else than a run.
+    `meanwhile` is called with the plan while clang compiles. `without` are features that a first attempt
+    found not to serve: that one has warned already. Raises what ebt.failures describes, and About for words
+    that ask for something else than a run.
     """
     started = time.monotonic()
     named: list[tuple[str, str, int | str]] = []
@@ -68,10 +70,12 @@ def build(
         raise About(options)
     _refuse(options)
     private_tracefs()
-    machine = Noting(choose_machine(options, loads=True, privileged=True))
+    able = replace(options, without=(*options.without, *without))
+    machine = Noting(choose_machine(able, loads=True, privileged=True))
     compiled = compile_for(request, machine.as_machine, options)
     shown = _shown(compiled, request, options)
-    _warn(shown, options)
+    if not without:
+        _warn(shown, options)
     if options.stage:
         show.show_stage(compiled, options.stage)
         return None

@@ -37,6 +37,7 @@ _MEANS = {
     "perf_link": ("programs detached by their link", "by closing the event, which takes longer"),
     "syscall_stacks": ("kstack in tracepoints of system calls", "raw_syscalls:sys_enter and kprobes have it"),
     "func_ip": ("stacks from the probed function on", "its frame, which is there before Linux 6.19"),
+    "direct_loads": ("members read without a helper in fentry and fexit", "bpf_probe_read_kernel"),
     "map_batch": ("maps read in batches", "entry by entry"),
 }
 _NEEDED = ("tracepoint", "perf_event")

@@ -20,7 +20,7 @@ FEATURES = (
     "tracepoint", "raw_tracepoint", "kprobe", "fentry", "uprobe", "perf_event", "hardware", "ringbuf",
     "boot_clock", "probe_read_kernel", "percpu_lookup", "for_each_map_elem", "bpf_loop", "kprobe_multi",
     "uprobe_multi", "big_keys", "btf", "test_run", "tai_clock", "perf_link", "map_batch",
-    "func_ip", "syscall_stacks",
+    "func_ip", "syscall_stacks", "direct_loads",
 )  # fmt: skip
 
 

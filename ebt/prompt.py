@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from glob import glob
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from codegen.pipeline import Compiled, compile_script
 from ebt import failures, show
@@ -18,6 +19,7 @@ from ebt.asked import ShowHelp, read_script
 from ebt.doctor import doctor
 from ebt.explain import explanation
 from ebt.imports import Imports
+from ebt.machines import WithoutFeatures
 from ebt.messages import WRONG, tell
 from ebt.options import Options, UsageError
 from ebt.request import Request, find_script, parse_request
@@ -30,7 +32,7 @@ from lang.ast import Script
 from lang.command_line import help_text
 from lang.machine import Machine
 from lang.parser import parse
-from lang.records import dataclass
+from lang.records import dataclass, replace
 from lang.resolution import Resolution
 from lang.source import Source
 from repl.display import Display
@@ -60,6 +62,7 @@ class Prepared:
     machine: Machine
     pid: int = 0
     command: str | None = None
+    otherwise: Callable[[], Prepared] | None = None
 
 
 class ThisMachine:
@@ -81,13 +84,15 @@ class ThisMachine:
         self._last = (text, before, self.machine), compiled
         return compiled
 
-    def _compile(self, text: str, before: Source | None, environment: Mapping[str, str]) -> Compiled:
+    def _compile(
+        self, text: str, before: Source | None, environment: Mapping[str, str], machine: Machine | None = None
+    ) -> Compiled:
         source = Source("input", text)
         sources = [source, *([before] if before else [])]
         script = parse(source, Imports(sources), before)
         self._sources = sources
         return compile_script(
-            script, self.machine, (), {**os.environ, **environment}, 0, self._unsafe, {}
+            script, machine or self.machine, (), {**os.environ, **environment}, 0, self._unsafe, {}
         )  # fmt: skip
 
     def prepare(self, text: str, before: Source | None) -> Prepared:
@@ -96,7 +101,17 @@ class ThisMachine:
             compiled = self.compile(text, before)
             again = partial(self._compile, text, before)
             compiled, code = compile_fitting(compiled, again, compiler, "input")
+        return Prepared(text, compiled, code, self._live, otherwise=partial(self._otherwise, text, before))
+
+    def _otherwise(self, text: str, before: Source | None) -> Prepared:
+        """The same, with each member read by a helper."""
+        again = partial(self._compile, text, before, machine=self._helped())
+        with Compiler() as compiler:
+            compiled, code = compile_fitting(again({}), again, compiler, "input")
         return Prepared(text, compiled, code, self._live)
+
+    def _helped(self) -> Machine:
+        return cast(Machine, WithoutFeatures(self._live, ("direct_loads",)))
 
     def prepare_tool(self, words: Sequence[str]) -> Prepared:
         """A tool or a script with its options, as on the command line."""
@@ -107,17 +122,21 @@ class ThisMachine:
             raise UsageError(str(shown).rstrip()) from None
         _refuse(options)
         self._sources = sources
-        with Compiler() as compiler:
-            again = partial(self._compile_request, request, options)
-            compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
         pid = options.pid or _traced_process(request)
-        return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
+
+        def prepared(machine: Machine) -> Prepared:
+            again = partial(self._compile_request, request, options, machine)
+            with Compiler() as compiler:
+                compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
+            return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
+
+        return replace(prepared(self._live), otherwise=lambda: prepared(self._helped()))
 
     def _compile_request(
-        self, request: Request, options: Options, environment: Mapping[str, str]
+        self, request: Request, options: Options, machine: Machine, environment: Mapping[str, str]
     ) -> Compiled:
         return compile_script(
-            request.input, self._live, request.parameters, {**os.environ, **environment}, options.pid,
+            request.input, machine, request.parameters, {**os.environ, **environment}, options.pid,
             options.unsafe or self._unsafe, request.options,
         )  # fmt: skip
 

@@ -66,18 +66,43 @@ def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
 
 
 def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
-    """Compile and load. The compiler's process starts first: it opens clang while we import the front end."""
+    """Compile and load; a second time where the verifier does not agree to what the program loads itself."""
     early = _Early()
+    built = _build(asked, sources, early)
+    if built is None:
+        return None
+    try:
+        loaded = _load(built, early)
+    except _tracing().LoadError as refused:
+        if not import_module("runtime.fitting").loads_refused(refused, built.ready.plan):
+            raise
+        tell(f"warning: {refused}; compiled again without direct_loads")
+        sources.clear()
+        early = _Early()
+        built = _build(asked, sources, early, ("direct_loads",))
+        assert built is not None
+        loaded = _load(built, early)
+    # kept when all is attached: nobody waits for it then
+    return built.ready, loaded, partial(kept.keep, asked, built.ready) if built.lasting else None
+
+
+def _build(
+    asked: Asked, sources: list[Source], early: _Early, without: tuple[str, ...] = ()
+) -> Built | None:
+    """The compiler's process starts first: it opens clang while we import the front end."""
     with interrupts.fatal():
         compiler_class: type[Compiler] = import_module("runtime.bpf").Compiler
         with compiler_class() as compiler:
-            built: Built | None = import_module("ebt.compiling").build(asked, compiler, sources, early)
-    if built is None:
-        return None
+            built: Built | None = import_module("ebt.compiling").build(
+                asked, compiler, sources, early, without
+            )
+            return built
+
+
+def _load(built: Built, early: _Early) -> Loaded:
     ready = built.ready
     loaded: Loaded = _tracing().load(ready.plan, ready.object, built.machine, built.compiled.c, early.loaded)
-    # kept when all is attached: nobody waits for it then
-    return ready, loaded, partial(kept.keep, asked, ready) if built.lasting else None
+    return loaded
 
 
 def _tracing() -> ModuleType:

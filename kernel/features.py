@@ -52,10 +52,6 @@ class _Refused(Exception):
         self.settled = settled
 
 
-def _call(helper: int) -> bytes:
-    return instruction(0x85, immediate=helper)
-
-
 _NOTHING = instruction(0xB7) + instruction(0x95)  # r0 = 0; exit
 
 
@@ -89,8 +85,7 @@ class LiveFeatures:
 
     def record(self) -> dict[str, tuple[bool, str]]:
         """The answers to all questions, for a recorded kernel."""
-        answers = {name: self.supports(name) for name in _TRIALS}
-        return {name: (support.works, support.reason) for name, support in answers.items()}
+        return {name: (found.works, found.reason) for name in _TRIALS for found in [self.supports(name)]}
 
     def _try(self, name: str) -> tuple[Support, bool]:
         trial = _TRIALS.get(name)
@@ -140,7 +135,8 @@ def _function_id(name: str) -> int | None:
 
 # --- trials: each ends quietly, or raises OSError or _Refused ---------------------------------------
 
-_Trial = Callable[[Callable[[str], int | None]], None]
+_Find = Callable[[str], int | None]  # a function's BTF id by its name
+_Trial = Callable[[_Find], None]
 
 
 class _Fd:
@@ -158,6 +154,17 @@ def _program(kind: str, insns: bytes = _NOTHING, attach_type: int = 0, btf_id: i
         kind, insns, "GPL", "ebt_try", expected_attach_type=attach_type, attach_btf_id=btf_id
     )
     return closing(_Fd(fd))
+
+
+@contextmanager
+def _refusing(reason: str, *numbers: int) -> Iterator[None]:
+    """One of these errors says that the kernel lacks the thing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in numbers:
+            raise
+        raise _Refused(reason) from error
 
 
 def _attach_event(program: _Fd, event: int) -> None:
@@ -202,44 +209,42 @@ def _uprobe(_: object) -> None:
         _attach_event(program, _probe(number, sys.executable or "/proc/self/exe", 0))
 
 
+@contextmanager
+def _for_many(attach_type: int, unable: str) -> Iterator[_Fd]:
+    """A program that is attached to many places by one link."""
+    with (
+        _refusing(unable, errno.EINVAL, errno.EOPNOTSUPP),
+        _program("kprobe", attach_type=attach_type) as program,
+    ):
+        yield program
+
+
 def _kprobe_multi(_: object) -> None:
     def attach(name: str) -> None:
         os.close(kprobe_multi_link(program.number, [name]))
 
-    try:
-        with _program("kprobe", attach_type=bpfcall.ATTACH_KPROBE_MULTI) as program:
-            _first(attach)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        raise _Refused("this kernel cannot attach one program to many kprobes (CONFIG_FPROBE)") from error
+    unable = "this kernel cannot attach one program to many kprobes (CONFIG_FPROBE)"
+    with _for_many(bpfcall.ATTACH_KPROBE_MULTI, unable) as program:
+        _first(attach)
 
 
 def _uprobe_multi(_: object) -> None:
-    try:
-        with _program("kprobe", attach_type=bpfcall.ATTACH_UPROBE_MULTI) as program:
-            path = sys.executable or "/proc/self/exe"  # its start is no code: nothing is ever hit
-            os.close(uprobe_multi_link(program.number, path, [(0, 0)]))
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        raise _Refused("this kernel cannot attach one program to many uprobes (Linux 6.6)") from error
-
-
-def _quiet_function(function_id: Callable[[str], int | None]) -> int:
-    """The BTF id of one of the quiet functions."""
-    if not _BTF.exists():
-        raise _Refused("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF is off)")
-    found = [number for number in map(function_id, _QUIET_FUNCTIONS) if number]
-    if not found:
-        raise _Refused("this kernel's BTF has no functions")
-    return found[0]
+    unable = "this kernel cannot attach one program to many uprobes (Linux 6.6)"
+    with _for_many(bpfcall.ATTACH_UPROBE_MULTI, unable) as program:
+        path = sys.executable or "/proc/self/exe"  # its start is no code: nothing is ever hit
+        os.close(uprobe_multi_link(program.number, path, [(0, 0)]))
 
 
 @contextmanager
-def _trampoline(function_id: Callable[[str], int | None], code: bytes = _NOTHING) -> Iterator[_Fd]:
-    """A fentry program of a quiet function."""
-    number = _quiet_function(function_id)
+def _trampoline(
+    function_id: _Find, code: bytes = _NOTHING, names: tuple[str, ...] = _QUIET_FUNCTIONS
+) -> Iterator[_Fd]:
+    """A fentry program of the first of these functions that is there."""
+    if not _BTF.exists():
+        raise _Refused("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF is off)")
+    number = next((found for found in map(function_id, names) if found), 0)
+    if not number:
+        raise _Refused("this kernel's BTF has no functions")
     try:
         with _program("tracing", code, attach_type=bpfcall.ATTACH_FENTRY, btf_id=number) as program:
             yield program
@@ -249,19 +254,26 @@ def _trampoline(function_id: Callable[[str], int | None], code: bytes = _NOTHING
         raise
 
 
-def _fentry(function_id: Callable[[str], int | None]) -> None:
+def _fentry(function_id: _Find) -> None:
     with _trampoline(function_id) as program:
         os.close(bpfcall.raw_tracepoint_open(None, program.number))
 
 
-def _func_ip(function_id: Callable[[str], int | None]) -> None:
+def _func_ip(function_id: _Find) -> None:
     try:
-        with _trampoline(function_id, _call(_FUNC_IP) + _NOTHING):
+        with _trampoline(function_id, instruction(0x85, immediate=_FUNC_IP) + _NOTHING):
             return
     except BpfError as error:
         if "unknown func" in error.log or "invalid func" in error.log:
             raise _Refused("a fentry program cannot ask for its function's address (Linux 5.15)") from error
         raise
+
+
+def _direct_loads(function_id: _Find) -> None:
+    """Load the second word of the struct path that vfs_getattr() is given."""
+    loads = instruction(0x79, 1, 1) + instruction(0x79, 1, 1, 8)
+    with _trampoline(function_id, loads + _NOTHING, ("vfs_getattr",)):
+        return
 
 
 def _perf_event(_: object) -> None:
@@ -272,13 +284,9 @@ def _perf_event(_: object) -> None:
 def _perf_link(_: object) -> None:
     with _program("perf_event") as program:
         event = perf_event_open(PERF_SOFTWARE, 0, frequency=1, cpu=_cpu())
-        with closing(_Fd(event)):
-            try:
-                os.close(perf_link(event, program.number))
-            except BpfError as error:
-                if error.errno != errno.EINVAL:
-                    raise
-                raise _Refused("this kernel has no BPF links to perf events (Linux 5.15)") from error
+        unable = "this kernel has no BPF links to perf events (Linux 5.15)"
+        with closing(_Fd(event)), _refusing(unable, errno.EINVAL):
+            os.close(perf_link(event, program.number))
 
 
 def _map_batch(_: object) -> None:
@@ -288,12 +296,8 @@ def _map_batch(_: object) -> None:
 
 
 def _hardware(_: object) -> None:
-    try:
+    with _refusing("this machine offers no hardware counters", errno.ENOENT, errno.EOPNOTSUPP):
         event = perf_event_open(PERF_HARDWARE, 0, period=1_000_000, cpu=_cpu())
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
-            raise _Refused("this machine offers no hardware counters") from error
-        raise
     with _program("perf_event") as program:
         _attach_event(program, event)
 
@@ -303,12 +307,8 @@ def _ringbuf(_: object) -> None:
 
 
 def _big_keys(_: object) -> None:
-    try:
+    with _refusing("this kernel's hash maps take keys of up to 512 bytes", errno.E2BIG):
         os.close(bpfcall.map_create("hash", 600, 8, 1, bpfcall.F_NO_PREALLOC, "ebt_try"))
-    except BpfError as error:
-        if error.errno != errno.E2BIG:
-            raise
-        raise _Refused("this kernel's hash maps take keys of up to 512 bytes") from error
 
 
 def _btf(_: object) -> None:
@@ -328,7 +328,7 @@ def _helper(number: int) -> _Trial:
 
     def trial(_: object) -> None:
         try:
-            with _program("tracepoint", _call(number) + instruction(0x95)):
+            with _program("tracepoint", instruction(0x85, immediate=number) + instruction(0x95)):
                 return
         except BpfError as error:
             if not error.log.strip():
@@ -375,6 +375,7 @@ _TRIALS: dict[str, _Trial] = {
     "kprobe": _kprobe,
     "fentry": _fentry,
     "func_ip": _func_ip,
+    "direct_loads": _direct_loads,
     "uprobe": _uprobe,
     "perf_event": _perf_event,
     "hardware": _hardware,

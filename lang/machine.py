@@ -142,7 +142,7 @@ class Machine(Protocol):
     def supports(self, feature: str) -> Support:
         """Features: tracepoint raw_tracepoint kprobe fentry uprobe perf_event ringbuf boot_clock tai_clock
         probe_read_kernel percpu_lookup for_each_map_elem bpf_loop kprobe_multi uprobe_multi big_keys
-        btf test_run perf_link map_batch func_ip syscall_stacks."""
+        btf test_run perf_link map_batch func_ip syscall_stacks direct_loads."""
 
     def tracepoints(self, category: str, name: str) -> tuple[tuple[str, str], ...]:
         """(category, name) of the tracepoints that two `*` patterns match, sorted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from codegen.pipeline import Compiled
@@ -26,6 +26,9 @@ class Prepared(Protocol):
     def pid(self) -> int: ...
     @property
     def command(self) -> str | None: ...
+    @property
+    def otherwise(self) -> Callable[[], Prepared] | None:
+        """Compile it so that it loads where the verifier knows less of pointers than was thought."""
 
 
 class Host(Protocol):

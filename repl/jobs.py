@@ -13,7 +13,8 @@ from kernel.ksyms import kernel_symbol
 from repl.host import Host, Prepared
 from runtime.child import end_child, start_child
 from runtime.control import Control
-from runtime.load import Loaded, load
+from runtime.fitting import loads_refused
+from runtime.load import Loaded, LoadError, load
 from runtime.session import PROCESS_ENDED, run
 from runtime.text import Output, TextWriter
 from runtime.usersymbols import user_symbol
@@ -117,10 +118,7 @@ class Job:
 
     def start(self, host: Host) -> None:
         """Load, then go on in a thread. Raises what load() raises."""
-        loaded = load(
-            self.prepared.compiled.plan, self.prepared.code, self.prepared.machine,  # type: ignore[arg-type]
-            self.prepared.compiled.c,
-        )  # fmt: skip
+        loaded = self._load()
         try:
             if self.prepared.command is not None:
                 self._child = start_child(self.prepared.command)
@@ -129,6 +127,16 @@ class Job:
             raise
         self._thread = threading.Thread(target=self._run, args=(host, loaded), name=f"job {self.number}")
         self._thread.start()
+
+    def _load(self) -> Loaded:
+        try:
+            return _loaded(self.prepared)
+        except LoadError as refused:
+            again = self.prepared.otherwise
+            if again is None or not loads_refused(refused, self.prepared.compiled.plan):
+                raise
+        self.prepared = again()
+        return _loaded(self.prepared)
 
     def pause(self, on: bool) -> None:
         """Keep what it prints in its log only, or show it again."""
@@ -183,6 +191,12 @@ class Job:
 
     def _tell(self, lines: list[str]) -> None:
         self._take(lines, True)
+
+
+def _loaded(prepared: Prepared) -> Loaded:
+    return load(
+        prepared.compiled.plan, prepared.code, prepared.machine, prepared.compiled.c  # type: ignore[arg-type]
+    )
 
 
 class Jobs:

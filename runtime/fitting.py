@@ -1,17 +1,27 @@
-"""A compiled script → its plan and object, with values moved off the stack where clang finds it too small."""
+"""A compiled script → its plan and object, compiled otherwise where clang or the verifier refuses it.
+
+Values are moved off the stack where clang finds that too small, and members are read by a helper where the
+verifier knows less of a pointer than codegen/direct.py took it to know.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from codegen.pipeline import Compiled
+from codegen.plan import Plan
 from lang.diagnostics import Diagnostic, ScriptError
 from runtime.bpf import CompileError, Compiler
 from runtime.object import Object
 
+if TYPE_CHECKING:  # 20 ms, which the start does not wait for
+    from runtime.load import LoadError
+
 # Nothing but scalars on the stack of 512 bytes: slower, as larger values lie in the per-CPU scratch area.
 _SMALL = {"EBT_ON_STACK_LIMIT": "0"}
+_VERIFIED = re.compile(r"^\d+: \(", re.MULTILINE)  # the verifier got as far as an instruction
 _TOO_MUCH = re.compile(r"(?:in function (\w+) .*)?BPF stack limit")
 
 
@@ -36,6 +46,12 @@ def compile_fitting(
         if not found:
             raise
         raise _too_large(compiled, found[1] or "") from error
+
+
+def loads_refused(error: LoadError, plan: Plan) -> bool:
+    """Whether the program may load once it is compiled without direct_loads."""
+    typed = any(program.kind in ("fentry", "fexit") for program in plan.programs)
+    return typed and bool(_VERIFIED.search(error.log))
 
 
 def _too_large(compiled: Compiled, function: str) -> ScriptError:

@@ -52,6 +52,7 @@ static __always_inline void ebt_count_lost(u32 what)
 
 // An aggregation is kept for each CPU, at an offset into the map's value: its value over all of them. There is no CPU behind the last one.
 #define EBT_CPUS 2
+
 static __always_inline u64 ebt_total_u64(void *map, const void *key, u32 offset)
 {
     u64 total = 0;
@@ -64,127 +65,6 @@ static __always_inline u64 ebt_total_u64(void *map, const void *key, u32 offset)
         total += *part;
     }
     return total;
-}
-
-static __always_inline u64 ebt_least_u64(void *map, const void *key, u32 offset)
-{
-    u64 value = 0;
-    u64 any = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { u64 value; u64 written; } *part = whole + offset;
-        if (part->written && (!any || part->value < value)) {
-            value = part->value;
-            any = 1;
-        }
-    }
-    return value;
-}
-
-static __always_inline u64 ebt_most_u64(void *map, const void *key, u32 offset)
-{
-    u64 value = 0;
-    u64 any = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { u64 value; u64 written; } *part = whole + offset;
-        if (part->written && (!any || part->value > value)) {
-            value = part->value;
-            any = 1;
-        }
-    }
-    return value;
-}
-
-static __always_inline u64 ebt_mean_u64(void *map, const void *key, u32 offset)
-{
-    u64 count = 0;
-    u64 total = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { u64 count; u64 total; } *part = whole + offset;
-        count += part->count;
-        total += part->total;
-    }
-    if (!count)
-        return 0;
-    return total / count;
-}
-static __always_inline s64 ebt_total_s64(void *map, const void *key, u32 offset)
-{
-    s64 total = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        s64 *part = whole + offset;
-        total += *part;
-    }
-    return total;
-}
-
-static __always_inline s64 ebt_least_s64(void *map, const void *key, u32 offset)
-{
-    s64 value = 0;
-    u64 any = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { s64 value; u64 written; } *part = whole + offset;
-        if (part->written && (!any || part->value < value)) {
-            value = part->value;
-            any = 1;
-        }
-    }
-    return value;
-}
-
-static __always_inline s64 ebt_most_s64(void *map, const void *key, u32 offset)
-{
-    s64 value = 0;
-    u64 any = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { s64 value; u64 written; } *part = whole + offset;
-        if (part->written && (!any || part->value > value)) {
-            value = part->value;
-            any = 1;
-        }
-    }
-    return value;
-}
-
-static __always_inline s64 ebt_mean_s64(void *map, const void *key, u32 offset)
-{
-    u64 count = 0;
-    s64 total = 0;
-#pragma clang loop unroll(disable)
-    for (u32 cpu = 0; cpu < EBT_CPUS; cpu++) {
-        void *whole = bpf_map_lookup_percpu_elem(map, key, cpu);
-        if (!whole)
-            break;
-        struct { u64 count; s64 total; } *part = whole + offset;
-        count += part->count;
-        total += part->total;
-    }
-    if (!count)
-        return 0;
-    return total < 0 ? -(s64)((u64)-total / count) : (s64)((u64)total / count);
 }
 
 // The address of a map or a callback by its number: ebt puts it in when it loads the program.

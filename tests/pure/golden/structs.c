@@ -69,9 +69,8 @@ int on_vfs_read_return(u64 *ctx)
 #line 2 "structs.ebt"
     // $inode = args.file.f_inode
     struct file *file = (struct file *)ctx[0];
-    struct inode *f_inode = 0;
-    bpf_probe_read_kernel(&f_inode, sizeof(f_inode), &file->f_inode);
-    struct inode *inode = (struct inode *)f_inode;
+    struct inode *f_inode = file->f_inode;
+    struct inode *inode = f_inode;
 #line 3 "structs.ebt"
     // $parent = curtask.real_parent
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -82,14 +81,11 @@ int on_vfs_read_return(u64 *ctx)
     // @[$inode.i_ino, $parent.comm] = (retval, $inode.i_sb.s_dev)
     struct at__value new = {};
     new.value.f0 = result;
-    struct super_block *i_sb = 0;
-    bpf_probe_read_kernel(&i_sb, sizeof(i_sb), &inode->i_sb);
-    u32 s_dev = 0;
-    bpf_probe_read_kernel(&s_dev, sizeof(s_dev), &i_sb->s_dev);
+    struct super_block *i_sb = inode->i_sb;
+    u32 s_dev = i_sb->s_dev;
     new.value.f1 = s_dev;
     struct at__key key = {};
-    u64 i_ino = 0;
-    bpf_probe_read_kernel(&i_ino, sizeof(i_ino), &inode->i_ino);
+    u64 i_ino = inode->i_ino;
     key.key0 = i_ino;
     bpf_probe_read_kernel_str(&key.key1, 16, (void *)&parent->comm);
     if (at_.update(&key, &new) < 0) {
