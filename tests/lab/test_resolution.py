@@ -47,7 +47,7 @@ def without(feature: str) -> tuple[str, ...]:
     return ("--no-feature", feature) if feature else ()
 
 
-@pytest.mark.parametrize("feature", ["", "fentry", "kprobe"])
+@pytest.mark.parametrize("feature", ["", "fentry", "kprobe", "direct_loads"])
 def test_one_exit_probe(trace: Trace, feature: str) -> None:
     """args, retval and duration of fexit, and of kretprobe, by either mechanism."""
     name = fresh()
