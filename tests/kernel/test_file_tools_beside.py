@@ -260,7 +260,7 @@ os.sync()
 fd = os.open("cold", os.O_RDONLY)
 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 while os.read(fd, 65536): pass
-for _ in range(5):
+for _ in range(25):
     os.lseek(fd, 0, 0)
     while os.read(fd, 65536): pass
 """
@@ -276,5 +276,5 @@ def test_cachestat(ebt: Ebt, work: Work) -> None:
         # its last row also tells what the end of ours did to the cache
         theirs = [sum(int(row[at]) for row in found[:-1]) for at in range(3)]
         mine = [sum(row[name] for row in rows_of(both.mine)) for name in ("HITS", "MISSES", "DIRTIES")]
-    assert mine[0] > 10_000 and mine[1] > 2000
+    assert mine[0] > 50_000 and mine[1] > 2000
     assert mine == pytest.approx(theirs, rel=0.1, abs=100)
