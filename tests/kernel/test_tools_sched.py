@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Ebt
+from tests.conftest import PATIENCE, Ebt
 from tests.kernel.support import fresh, only_line, until, working
 from tests.lab.support import tool_rows
 
@@ -48,7 +48,7 @@ def watched(ebt: Ebt, name: str, steps: list[str], *options: str, seconds: int =
 
 
 # a sleep of 30 ms until the process is killed: whenever the tool attaches, it sees some
-ROUNDS = ["sleep=0.03"] * 400
+ROUNDS = ["sleep=0.03"] * 2000
 SPINS = ["spin=120"]  # killed when it has served
 
 
@@ -81,12 +81,12 @@ def test_runqlat(ebt: Ebt) -> None:
     assert watched(ebt, "runqlat", ["wait"], "-m", "-p", "PID", seconds=1) == {}
 
 
-# two that want the same processor: each waits for the other's slice
+# two that want the same processor: each waits for the other's slice, for longer than Python takes to start
 RIVALS = (
     "import os,time\n"
     "os.sched_setaffinity(0, {0})\n"
     "os.fork()\n"
-    "end = time.time() + 1.5\n"
+    f"end = time.time() + {1.5 * min(PATIENCE, 5)}\n"
     "while time.time() < end: pass\n"
 )
 
@@ -159,7 +159,7 @@ def sleepers(steps: list[str]) -> tuple[list[str], ExitStack]:
 @pytest.mark.parametrize("flag", ["-p", "-t"])
 def test_offcputime_of_several(ebt: Ebt, flag: str) -> None:
     """Two of three processes, by number: those and no other."""
-    pids, stack = sleepers(ROUNDS * 5)
+    pids, stack = sleepers(ROUNDS)
     with stack:
         found = maps(ebt, "-c", "sleep 2", "offcputime", "-K", flag, ",".join(pids[:2]))["@us"]
     assert {key.rstrip("]").rpartition(",")[2].strip() for key in found} == {*pids[:2]}
@@ -176,7 +176,7 @@ def test_profile_of_several(ebt: Ebt, flag: str) -> None:
 
 @pytest.mark.tool("runqlat")
 def test_runqlat_of_several(ebt: Ebt) -> None:
-    pids, stack = sleepers(ROUNDS * 5)
+    pids, stack = sleepers(ROUNDS)
     with stack:
         for name, option in (("runqlat", "-P"), ("cpudist", "-P"), ("runqlat", "-L")):
             found = maps(ebt, "-c", "sleep 2", name, option, "-p", ",".join(pids[1:]))["@usecs"]
@@ -196,7 +196,7 @@ def test_cgroup(ebt: Ebt) -> None:
     try:
         for name in ("runqlat", "cpudist"):
             assert maps(ebt, "-c", "sleep 1", name, "-c", empty) == {}
-        pids, stack = sleepers(ROUNDS * 5)
+        pids, stack = sleepers(ROUNDS)
         with stack:
             (empty / "cgroup.procs").write_text(pids[1])
             for name in ("runqlat", "cpudist"):
