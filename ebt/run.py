@@ -76,12 +76,13 @@ def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
     except _tracing().LoadError as refused:
         if not import_module("runtime.fitting").loads_refused(refused, built.ready.plan):
             raise
-        tell(f"warning: {refused}; compiled again without direct_loads")
         sources.clear()
         early = _Early()
-        built = _build(asked, sources, early, ("direct_loads",))
-        assert built is not None
-        loaded = _load(built, early)
+        other = _build(asked, sources, early, ("direct_loads",))
+        if other is None or other.compiled.c == built.compiled.c:  # there was no such load to blame
+            raise
+        built, loaded = other, _load(other, early)
+        tell(f"warning: {refused}; compiled again without direct_loads")
     # kept when all is attached: nobody waits for it then
     return built.ready, loaded, partial(kept.keep, asked, built.ready) if built.lasting else None
 

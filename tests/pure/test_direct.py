@@ -83,15 +83,18 @@ def test_what_the_kernel_agrees_to(kernel: RecordedMachine) -> None:
     assert not takes_scalar(kernel, place(kernel, "sock_common", "skc_reuse"), UINT8)
 
 
+@pytest.mark.parametrize("loads", [True, False])
 def test_compiled_again_where_the_verifier_disagrees(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loads: bool
 ) -> None:
+    """A program that loads nothing by itself is refused for another reason: that one is told, and no more."""
     asked: list[tuple[str, ...]] = []
 
     def build(*words: Any) -> Any:
         asked.append(words[-1])
+        c = str(asked[-1]) if loads else "the same C"
         ready = SimpleNamespace(plan=SimpleNamespace(programs=[SimpleNamespace(kind="fentry")]), object=None)
-        return SimpleNamespace(ready=ready, compiled=SimpleNamespace(c=""), machine=None, lasting=False)
+        return SimpleNamespace(ready=ready, compiled=SimpleNamespace(c=c), machine=None, lasting=False)
 
     def load(*_: object) -> str:
         if len(asked) == 1:
@@ -100,6 +103,11 @@ def test_compiled_again_where_the_verifier_disagrees(
 
     monkeypatch.setattr("ebt.compiling.build", build)
     monkeypatch.setattr("ebt.tracing.load", load)
+    if not loads:
+        with pytest.raises(LoadError, match="invalid mem access"):
+            run._load_built(SimpleNamespace(), [])  # type: ignore[arg-type]
+        assert capsys.readouterr().err == ""
+        return
     found = run._load_built(SimpleNamespace(), [])  # type: ignore[arg-type]
     assert found is not None and str(found[1]) == "loaded"
     assert asked == [(), ("direct_loads",)]
