@@ -129,11 +129,11 @@ def member(f: Function, node: ast.Member) -> Value:
         c_type = f.program.types.name(base_type)
         return _within(f, f"(({c_type} *){base.text})->{identifier(node.name)}", kind)
     place = _member_place(f, node)
-    if place is None and f.target.kind == "sysret":
+    if place is None and f.target.kind == "sysret" and f.mechanism != "fexit":
         item = next(item for item in f.target.fields or () if item.name == node.name)
         kind = f.body.type(node)
         return Value(f"(({f.program.types.name(kind)}){f.at_entry(identifier(item.name), item)})", kind)
-    if place is None and f.target.kind == "syscall":
+    if place is None and f.target.kind in ("syscall", "sysret"):
         item = next(item for item in f.target.fields or () if item.name == node.name)
         kind = f.body.type(node)
         return Value(f"(({f.program.types.name(kind)}){f.syscall_word(item)})", kind)

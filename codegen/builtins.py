@@ -94,16 +94,15 @@ def _nsecs(f: Function, kind: Type) -> Value:
 
 
 def _setting(f: Function) -> str:
-    """What user space knew at the start: a pointer that may be 0."""
-    name = f.program.settings()
-    slot = f.shared("slot of settings", "first", "u32", "0")
-    return f.shared("settings", "setting", "struct ebt_setting *", f"{name}.lookup(&{slot})")
+    """What user space knew at the start: a pointer to it."""
+    place = f.program.refer(f.program.settings())
+    return f.shared("settings", "setting", "struct ebt_setting *", place)
 
 
 def software_tai(f: Function) -> str:
     """The boot clock and the offset of TAI that user space measured at the start."""
     setting = _setting(f)
-    return f.temporary("now", "u64", f"{now(f)} + ({setting} ? {setting}->tai_offset : 0)")
+    return f.temporary("now", "u64", f"{now(f)} + {setting}->tai_offset")
 
 
 def _elapsed(f: Function, kind: Type) -> Value:
@@ -111,7 +110,7 @@ def _elapsed(f: Function, kind: Type) -> Value:
     if found is None:
         time = now(f)
         setting = _setting(f)
-        found = f.temporary("elapsed", "u64", f"{setting} ? {time} - {setting}->start_ns : 0")
+        found = f.temporary("elapsed", "u64", f"{time} - {setting}->start_ns")
         f.code.learn("elapsed", found)
     return Value(found, kind)
 
@@ -141,8 +140,7 @@ def _username(f: Function, kind: Type) -> Value:
 
 
 def _cpid(f: Function, kind: Type) -> Value:
-    setting = _setting(f)
-    return Value(f.shared("cpid", "cpid", "u64", f"{setting} ? {setting}->child_pid : 0"), kind)
+    return Value(f.shared("cpid", "cpid", "u64", f"{_setting(f)}->child_pid"), kind)
 
 
 def _ctx(f: Function, kind: Type) -> Value:
@@ -229,7 +227,8 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
         arguments = f"{min(depth + skip + OWN_FRAMES, size) * 8}, {depth}, {skip}, {function}"
     f.code.line(f"{take}(ctx, &{place}, scratch->{name}, {arguments});")
     if kind.space == "user":
-        f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")
+        pid = initial_id(f, "pid")
+        f.code.line(f"{place}.pid = {pid};")
 
 
 def _stack(f: Function, place: str, kind: Type) -> None:
@@ -238,8 +237,9 @@ def _stack(f: Function, place: str, kind: Type) -> None:
 
 
 def write_user_symbol(f: Function, place: str, address: str) -> None:
+    pid = initial_id(f, "pid")
     f.code.line(f"{place}.address = {address};")
-    f.code.line(f"{place}.pid = bpf_get_current_pid_tgid() >> 32;")
+    f.code.line(f"{place}.pid = {pid};")
 
 
 def _user_func(f: Function, place: str, kind: Type) -> None:

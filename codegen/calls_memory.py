@@ -7,7 +7,7 @@ from collections.abc import Callable
 from codegen import builtins
 from codegen.access import default_space
 from codegen.access import place_of as where_is
-from codegen.function import Function, reader
+from codegen.function import Function, Place, reader
 from codegen.pieces import store_text
 from lang import ast
 from lang.convert import as_int
@@ -57,20 +57,31 @@ def _stack(f: Function, place: str, kind: Type, node: ast.Call) -> None:
     builtins.write_stack(f, place, own)
 
 
+def _where_array(f: Function, node: ast.Expression) -> Place | None:
+    """Where an array lies, if it can be read from there; not one that a tracepoint's offset leads to."""
+    where = where_is(f, node) if isinstance(f.body.type(node), Array | Str) else None
+    return where if where is None or where.item is None or not where.item.data_loc else None
+
+
 def _ntop(f: Function, place: str, kind: Type, node: ast.Call) -> None:
     """{family, address[16]} from an IPv4 address in network order, or an array of 4 or 16 bytes."""
     address = node.arguments[-1]
     source = f.body.type(address)
+    where = _where_array(f, address)
     if as_int(source) is not None:
         value = f.temporary("address", "u32", f.evaluate(address).text)
         size, family, text = 4, _INET, f"&{value}"
     else:
         size = source.length * size_of(source.of) if isinstance(source, Array) else size_of(source)
-        family, text = (_INET if size == 4 else _INET6), f.evaluate(address).text
+        family, text = (_INET if size == 4 else _INET6), "" if where else f.evaluate(address).text
     given = f.evaluate(node.arguments[0]).text if len(node.arguments) == 2 else str(family)
     f.code.line(f"{place}.family = {given};")
-    f.code.line(f"__builtin_memset({place}.address, 0, 16);")
-    f.code.line(f"__builtin_memcpy({place}.address, {text}, {min(size, 16)});")
+    if size < 16:
+        f.code.line(f"__builtin_memset({place}.address, 0, 16);")
+    if where is not None:
+        f.code.line(f"{reader(where.space)}({place}.address, {min(size, 16)}, &{where.text});")
+    else:
+        f.code.line(f"__builtin_memcpy({place}.address, {text}, {min(size, 16)});")
 
 
 def _buf(f: Function, place: str, kind: Type, node: ast.Call) -> None:
@@ -85,8 +96,8 @@ def _buf(f: Function, place: str, kind: Type, node: ast.Call) -> None:
         length = f.temporary("bytes", "u32", f"{wanted} < {limit} ? (u32){wanted} : {limit}")
     f.code.line(f"{place}.length = {length};")
     if isinstance(source_kind, Array | Str):
-        where = where_is(f, source)
-        if where is not None and not (where.item is not None and where.item.data_loc):
+        where = _where_array(f, source)
+        if where is not None:
             f.code.line(f"{reader(where.space)}(&{place}.data, {length}, &{where.text});")
         else:
             f.code.line(f"bpf_probe_read_kernel(&{place}.data, {length}, {f.evaluate(source).text});")

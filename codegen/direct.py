@@ -5,6 +5,9 @@ that are loaded from behind them. The kernel catches a load that fails, which gi
 does: one instruction instead of seven and a call. btf_struct_walk() of kernel/bpf/btf.c is what has to agree
 to each load; here is said of which ones it will. Pointers are loaded so only where members are read from
 them at once: as values they are numbers, with which the verifier lets a script do what it likes.
+
+Not so in raw tracepoints (tp_btf), although the verifier would agree: from 6.2 on the kernel takes their
+arguments to be valid and does not catch such a load, and up to 6.12 some of them are NULL all the same.
 """
 
 from __future__ import annotations
@@ -44,30 +47,48 @@ def known_result(f: Function, kind: Type) -> bool:
     return all(item is not None and item.result == kind for item in found)
 
 
-def _may_load(f: Function, kind: Type) -> bool:
+def loads_itself(f: Function) -> bool:
+    """Whether the verifier knows by BTF where the words lead that the program is given."""
     # What a loop's body knows of the variables around it, it has from memory: the verifier may not know it.
-    if f.mechanism not in ("fentry", "fexit") or f.callback:
-        return False
+    typed = f.mechanism in ("fentry", "fexit") and not f.callback
+    return typed and f.program.machine.supports("direct_loads").works
+
+
+def _may_load(f: Function, kind: Type) -> bool:
     if not isinstance(kind, Pointer) or not isinstance(kind.to, Struct) or kind.space != "kernel":
         return False
-    return f.program.machine.supports("direct_loads").works
+    return loads_itself(f)
 
 
 def leads_only(f: Function, info: VariableInfo) -> bool:
     """Whether a variable is set once, and nothing is done with it but to read members from behind it."""
-    if f.callback or info in f.body.hoisted:
-        return False
-    sets, uses, bases = 0, 0, 0
+    bases = 0
     for node in ast.walk(f.body.probe):
-        if isinstance(node, ast.Variable):
-            uses += f.body.variables.get(node) is info
         if isinstance(node, ast.Member) and isinstance(node.base, ast.Variable):
             bases += f.body.variables.get(node.base) is info
-        if isinstance(node, ast.Assign) and isinstance(node.target, ast.Variable):
-            sets += f.body.variables.get(node.target) is info
-        if isinstance(node, ast.Let) and f.body.variables.get(node.variable) is info:
-            sets += 1 if node.value is not None else 2
-    return sets == 1 and uses == bases + 1
+    return _uses(f, f.body.probe, info) == bases + 1 and set_once(f, info)
+
+
+def _uses(f: Function, inside: ast.Node, info: VariableInfo) -> int:
+    nodes = (node for node in ast.walk(inside) if isinstance(node, ast.Variable))
+    return sum(f.body.variables.get(node) is info for node in nodes)
+
+
+def set_once(f: Function, info: VariableInfo) -> bool:
+    """Whether a variable has one value from where it is declared, and no loop gets it from outside."""
+    if f.callback or info in f.body.hoisted:
+        return False
+    sets, uses = 0, _uses(f, f.body.probe, info)
+    for node in ast.walk(f.body.probe):
+        match node:
+            case ast.While() | ast.ForRange() | ast.ForMap() if 0 < _uses(f, node, info) < uses:
+                return False
+            case ast.Let():
+                sets += (1 if node.value is not None else 2) * (f.body.variables.get(node.variable) is info)
+            case ast.Assign() | ast.AssignBy() | ast.StepBefore() | ast.StepAfter():
+                target = node.target
+                sets += isinstance(target, ast.Variable) and f.body.variables.get(target) is info
+    return sets == 1
 
 
 def takes_scalar(machine: Machine, spot: tuple[Struct, int], kind: Type) -> bool:

@@ -74,12 +74,12 @@ def _is_read(f: Function) -> bool:
 def prologue(program: Program, f: Function) -> list[str]:
     """The exit program's first lines: find the call, take what was saved of it."""
     _declare(program, f)
-    number = program.failure(f.target.span, MISSED)
+    missed = program.count_lost(program.failure(f.target.span, MISSED))
     lines = [
         f"    {_key(program, f)}",
         f"    struct {f.name}_call *entered = {f.name}_calls.lookup(&which);",
         "    if (!entered) {",
-        f"        ebt_count_lost({number});",
+        f"        {missed}",
         f"        return {f.exit_value};",
         "    }",
         f"    struct {f.name}_call call = *entered;",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen.ctypes import is_memory, word_size
-from codegen.direct import known_argument, known_result, takes_scalar
+from codegen.direct import known_argument, known_result, loads_itself, takes_scalar
 from codegen.names import Names
 from codegen.program import SCRATCH, Program
 from codegen.writer import Code
@@ -213,7 +213,7 @@ class Function:
         known = self.code.known(place.text)
         if known is None:
             known = self.names.fresh(hint)
-            self.code.line(_declare(c_type, known) + " = 0;")
+            self.code.line(_declare(c_type, known) + ";")  # what cannot be read the helper makes 0
             self.code.line(f"{reader(place.space)}(&{known}, sizeof({known}), {_address(place)});")
             self.code.learn(place.text, known)
         return known
@@ -288,11 +288,14 @@ class Function:
             return self.word(number)
         found = self.code.known(("syscall", number))
         if found is None:
-            regs = self.shared("regs", "regs", "struct pt_regs *", "(struct pt_regs *)PT_REGS_PARM1(ctx)")
+            regs = self.shared("regs", "regs", "struct pt_regs *", f"(struct pt_regs *){self.word(0)}")
             found = self.names.fresh(item.name)
-            self.code.line(f"u64 {found} = 0;")
             register = SYSCALL_REGISTERS[self.program.machine.arch][number]
-            self.code.line(f"bpf_probe_read_kernel(&{found}, sizeof({found}), &{regs}->{register});")
+            if loads_itself(self):
+                self.code.line(f"u64 {found} = {regs}->{register};")
+            else:
+                self.code.line(f"u64 {found};")
+                self.code.line(f"bpf_probe_read_kernel(&{found}, sizeof({found}), &{regs}->{register});")
             self.code.learn(("syscall", number), found)
         return found
 
@@ -344,12 +347,10 @@ class Function:
 
     def count_failure(self, node: ast.Node, text: str) -> str:
         """The C statement that counts one kind of trouble at this place."""
-        number = self.program.failure(node.span, text)
-        return f"ebt_count_lost({number});"
+        return self.program.count_lost(self.program.failure(node.span, text))
 
     def lost_event(self) -> str:
-        self.program.helper("lost")
-        return "ebt_count_lost(0);"
+        return self.program.count_lost(0)
 
     def scratch_prologue(self, number: int) -> list[str]:
         """Lines at the function's start that find its scratch area; none where it needs none."""

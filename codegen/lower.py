@@ -10,6 +10,7 @@ from codegen.expressions import evaluate, store
 from codegen.function import Function
 from codegen.labels import Labels
 from codegen.names import comment, identifier
+from codegen.operators import conditions
 from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
@@ -91,13 +92,15 @@ def _lower_body(program: Program, body: Body) -> Function:
     _filter_process(function)
     if body.targets[0].kind == "iter":
         _refuse_the_end(function)
+    filters: list[ast.Expression] = []
     if BY_NAME[function.target.kind].entry:
         for word in ("which", "entered", "call", "duration"):
             function.names.fresh(word)
-        _filter_calls(function, entry.filters(function))
+        filters = entry.filters(function)
+        _filter_calls(function, filters)
     function.filtered_at = len(function.code.lines)
     if body.probe.predicate is not None:
-        _predicate(function)
+        _predicate(function, filters)
     # The scratch area is looked up after the filters, unless these need it themselves.
     function.prologue_at = 0 if function.scratch else len(function.code.lines)
     for info in body.hoisted:
@@ -124,15 +127,21 @@ def _lower_entry(program: Program, exit: Function) -> Function:
     return function
 
 
-def _predicate(f: Function) -> None:
+def _predicate(f: Function, seen: list[ast.Expression]) -> None:
+    """The script's predicate, but for the conditions that were looked at already."""
     predicate = f.body.probe.predicate
     assert predicate is not None
     if f.program.checked.live_branch(predicate.condition):
         return
     f.code.at(predicate.span)
     f.code.line(f"// {comment(predicate.span.text)}")
-    value = f.evaluate(predicate.condition)
-    f.code.line(f"if ({negated(value.text)})")
+    for node in conditions(f, predicate.condition):
+        if node not in seen:
+            _require(f, node)
+
+
+def _require(f: Function, node: ast.Expression) -> None:
+    f.code.line(f"if ({negated(f.evaluate(node).text)})")
     f.code.line(f"    return {f.exit_value};")
 
 
@@ -140,8 +149,7 @@ def _filter_calls(f: Function, conditions: list[ast.Expression]) -> None:
     """What the entry and the return of a call are filtered by alike."""
     for node in conditions:
         f.code.at(node.span)
-        f.code.line(f"if ({negated(f.evaluate(node).text)})")
-        f.code.line(f"    return {f.exit_value};")
+        _require(f, node)
 
 
 def _filter_process(f: Function) -> None:
@@ -262,6 +270,7 @@ def _settings(checked: Checked, program: Program, machine: Machine) -> Settings:
         enums=tuple((name, _constants(machine, name)) for name in enums),
         structs=tuple(structs.items()),
         user_code=any(map(_is_user_code, parts)),
+        debugs="trace_printk" in program.helpers,
         without=tuple(name for name in RUNTIME_FEATURES if not machine.supports(name).works),
     )
 

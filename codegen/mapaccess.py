@@ -4,75 +4,18 @@ from __future__ import annotations
 
 from codegen.ctypes import is_memory
 from codegen.function import Function, Value
+from codegen.mapkeys import Entry, entry, plain_key, scalar_key
 from codegen.names import identifier
-from codegen.pieces import address, bare, move
+from codegen.pieces import bare
 from codegen.plan import Map
-from codegen.program import is_histogram, key_parts
+from codegen.program import is_histogram
 from codegen.writer import ENTRY
 from lang import ast
 from lang.convert import aggregates, as_int, castable
-from lang.records import dataclass
-from lang.types import Aggregate, Array, Last, Pointer, Record, Str, Tuple, Type, offsets, size_of
+from lang.types import Aggregate, Array, Last, Pointer, Record, Str, Type, offsets, size_of
 
+_PLACE = "place"  # in what is known of an entry: where it lies, and not its value
 MAP_FULL = "map full: can't update element, an update was lost"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A map and the C expression of its key's address."""
-
-    map: Map
-    key: str
-    kind: Type
-
-    @property
-    def scalar(self) -> bool:
-        return self.map.key is None
-
-
-def entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> Entry:
-    """The map and a key for it, evaluated and written to memory."""
-    spec, info = f.program.user_map(name)
-    assert info.value is not None
-    if info.key is None:
-        return Entry(spec, f"&{_first(f)}", info.value)
-    return Entry(spec, f"&{_key(f, spec, info.key, keys)}", info.value)
-
-
-def _first(f: Function) -> str:
-    """The index of a scalar map's only entry."""
-    return f.shared("first", "first", "u32", "0")
-
-
-def _key(f: Function, spec: Map, kind: Type, keys: tuple[ast.Expression, ...]) -> str:
-    c_type = f.program.tables[spec.name].key
-    if not c_type.startswith("struct ") or c_type.endswith("*"):
-        f.stack_used += 8
-        return f.temporary("key", c_type, bare(f.evaluate(keys[0]).text))
-    room = f.struct_memory("key", c_type, spec.key_size)
-    parts = key_parts(kind)
-    if len(keys) == 1 and len(parts) > 1 and not isinstance(keys[0], ast.Tuple):
-        _move_key(f, room, kind, f.evaluate(keys[0]))  # a tuple in a variable, used as the whole key
-        return room
-    given = keys[0].elements if len(keys) == 1 and isinstance(keys[0], ast.Tuple) and len(parts) > 1 else keys
-    for number, (node, part) in enumerate(zip(given, parts, strict=True)):
-        f.store(f"{room}.key{number}", part, node)
-    return room
-
-
-def _move_key(f: Function, room: str, kind: Type, value: Value) -> None:
-    source = value.type
-    assert isinstance(source, Tuple)
-    if source == kind:
-        f.copy(room, value.text, size_of(kind))
-        return
-    base = f"{value.text[1:]}." if value.text.startswith("&") else f"{value.text}->"
-    for number, (part, given) in enumerate(zip(key_parts(kind), source.elements, strict=True)):
-        text = f"{base}f{number}"
-        if is_memory(part):
-            move(f, f"{room}.key{number}", part, address(text, given))
-        else:
-            f.code.line(f"{room}.key{number} = {text};")
 
 
 def lookup(f: Function, at: Entry) -> str:
@@ -91,22 +34,20 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     A number that was read before, with nothing written since, is not read again.
     """
     spec, info = f.program.user_map(name)
-    plain = _plain_key(f, spec, keys)
+    plain = plain_key(f, spec, keys)
     known = (ENTRY, spec.name, plain)
     remembered = f.code.known(known) if plain is not None else None
     if remembered is not None and info.value is not None:
         return Value(remembered, info.value)
     if plain and info.value is not None:
-        f.stack_used += 8
-        key = f.temporary("key", f.program.tables[spec.name].key, plain)
-        at = Entry(spec, f"&{key}", info.value)
+        at = Entry(spec, f"&{scalar_key(f, spec, plain)}", info.value)
     else:
         at = entry(f, name, keys)
     if isinstance(at.kind, Aggregate):
         return Value(aggregate_value(f, at.map.name, at.key, at.kind), castable(at.kind))
     if isinstance(at.kind, Record) and aggregates(at.kind):
         return record_value(f, at.map.name, at.key, at.kind)
-    found = lookup(f, at)
+    found = f.code.known((*known, _PLACE)) or lookup(f, at)
     member = value_member(f, at)
     if is_memory(at.kind):
         room = f.memory(name[1:] or "value", at.kind)
@@ -119,18 +60,6 @@ def load_entry(f: Function, node: ast.Expression, name: str, keys: tuple[ast.Exp
     if plain is not None:
         f.code.learn(known, text)
     return Value(text, at.kind)
-
-
-def _plain_key(f: Function, spec: Map, keys: tuple[ast.Expression, ...]) -> str | None:
-    """The key's text where it is a number in a variable, or one written there; empty for a scalar map."""
-    if spec.key is None:
-        return ""
-    c_type = f.program.tables[spec.name].key
-    if len(keys) != 1 or c_type.startswith("struct ") or c_type.endswith("*"):
-        return None
-    if not isinstance(keys[0], ast.Name | ast.Variable | ast.Integer):
-        return None
-    return bare(f.evaluate(keys[0]).text)
 
 
 def record_value(f: Function, name: str, key: str, kind: Record) -> Value:
@@ -290,8 +219,15 @@ def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...], wante
 
 
 def has_entry(f: Function, name: str, keys: tuple[ast.Expression, ...]) -> str:
-    at = entry(f, name, keys)
-    return f.temporary("present", "bool", f"{at.map.name}.lookup({at.key}) != 0")
+    """Whether there is such an entry; what is then read of it needs no other lookup."""
+    spec, info = f.program.user_map(name)
+    plain = plain_key(f, spec, keys)
+    if not plain or info.value is None:
+        at = entry(f, name, keys)
+        return f.temporary("present", "bool", f"{at.map.name}.lookup({at.key}) != 0")
+    found = lookup(f, Entry(spec, f"&{scalar_key(f, spec, plain)}", info.value))
+    f.code.learn((ENTRY, spec.name, plain, _PLACE), found)
+    return f.temporary("present", "bool", f"{found} != 0")
 
 
 # ---- Aggregations

@@ -8,10 +8,8 @@ from codegen.ctypes import is_memory
 from codegen.function import Function, Value
 from codegen.mapaccess import (
     MAP_FULL,
-    Entry,
     add_shared,
     aggregate_value,
-    entry,
     lookup,
     operand,
     shared_entry,
@@ -19,6 +17,7 @@ from codegen.mapaccess import (
     update,
     value_member,
 )  # fmt: skip
+from codegen.mapkeys import Entry, entry
 from codegen.names import identifier
 from codegen.pieces import bare, ends_itself
 from lang import ast
@@ -165,9 +164,10 @@ def _same_entry(f: Function, first: ast.Statement, second: ast.Statement) -> boo
         return False
     inside = [item for node in (*keys, first.value, second.value) for item in ast.walk(node)]
     return all(
-        not isinstance(item, ast.StepBefore | ast.StepAfter | ast.Block | ast.Map | ast.MapEntry)
+        not isinstance(item, ast.StepBefore | ast.StepAfter | ast.Block)
+        and not (isinstance(item, ast.Map) and item.name == name)
         and (not isinstance(item, ast.Call) or item is first.value or item is second.value
-             or item.name in FORMATTERS)
+             or item.name in FORMATTERS or item.name == "str")
         for item in inside
     )  # fmt: skip
 

@@ -48,8 +48,10 @@ def binary_as(f: Function, node: ast.Binary, kind: Type) -> Value:
     if node.operator in ("&&", "||"):
         if value is not None:
             return Value("true" if value else "false", BOOL)
-        if f.constant(node.left) is not None:
-            only = f.evaluate(node.right)
+        second = f.constant(node.right)
+        decided = isinstance(second, int) and bool(second) == (node.operator == "&&")
+        if decided or f.constant(node.left) is not None:
+            only = f.evaluate(node.left if decided else node.right)
             return Value(only.text if isinstance(only.type, Bool) else f"({only.text} != 0)", BOOL)
         return _short_circuit(f, node)
     left, right = f.body.type(node.left), f.body.type(node.right)
@@ -264,6 +266,16 @@ def step(f: Function, node: ast.StepBefore | ast.StepAfter) -> Value:
 def condition(f: Function, node: ast.Expression) -> str:
     """A C condition, without a pair of brackets around the whole of it."""
     return bare(f.evaluate(node).text)
+
+
+def conditions(f: Function, node: ast.Expression) -> list[ast.Expression]:
+    """What must hold, one after the other: what is read for one is known to the next, and to what follows."""
+    while isinstance(node, ast.Group):
+        node = node.inner
+    live = f.program.checked.live_branch(node)
+    if live is None and isinstance(node, ast.Binary) and node.operator == "&&":
+        return [*conditions(f, node.left), *conditions(f, node.right)]
+    return [] if live else [node]
 
 
 def store_ternary(f: Function, place: str, kind: Type, node: ast.Ternary) -> None:

@@ -141,12 +141,16 @@ class Column:
 
 @dataclass(frozen=True)
 class TableCell:
-    """One column that table() was asked to show: `source` is the place in `Event.columns`."""
+    """One column that table() was asked to show: `source` is the place in `Event.columns`.
+
+    With `map` (C name) what that map holds under this part of the key is shown.
+    """
 
     title: str
     key: str
     source: int
     type: Type | None = None  # of a formatter that makes text of the number
+    map: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,11 +181,16 @@ class Event:
     takes: bool = False
 
 
+# maps of one entry, which programs reach by its address
+LOST = "ebt_lost"
+SETTINGS = "ebt_settings"
+
+
 @dataclass(frozen=True)
 class Failure:
     """A way in which one statement can fail at run time, such as a full map: counted in the map `ebt_lost`.
 
-    That is a per-CPU array of u64: entry 0 counts lost events, entry 1 + i counts `Plan.failures[i]`.
+    That is an array of one entry, of u64: the first counts lost events, number 1 + i `Plan.failures[i]`.
     """
 
     place: Place
@@ -203,6 +212,7 @@ class Settings:
     without: tuple[str, ...] = ()  # of perf_link, map_batch and test_run, what the kernel has not
     structs: tuple[tuple[int, tuple[Field, ...]], ...] = ()  # id → members, of structs that are printed whole
     user_code: bool = False  # addresses of processes' code are printed, as stacks or by themselves
+    debugs: bool = False  # debugf() writes to the trace
 
 
 @dataclass(frozen=True)

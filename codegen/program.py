@@ -7,7 +7,7 @@ from typing import Any
 from codegen.ctypes import TypeTable, is_memory
 from codegen.labels import LABELS, Labels
 from codegen.names import Names, map_name
-from codegen.plan import Action, Column, Event, EventField, Failure, Map, Place, TableCell
+from codegen.plan import LOST, SETTINGS, Action, Column, Event, EventField, Failure, Map, Place, TableCell
 from codegen.unit import CMap, Reader
 from lang.checked import Checked, MapInfo
 from lang.convert import aggregates, shareable
@@ -18,8 +18,6 @@ from lang.source import Span
 from lang.types import UINT64, VOID, Aggregate, Record, Tuple, Type, align_of, size_of
 
 RING = "ebt_events"
-LOST = "ebt_lost"
-SETTINGS = "ebt_settings"
 STACKS = "ebt_stacks"
 SCRATCH = "ebt_scratch"
 STACK_ENTRIES = 8192
@@ -246,14 +244,22 @@ class Program:
 
     def failure(self, span: Span, text: str) -> int:
         """The number of the counter for one kind of trouble at one place; 0 is lost events."""
-        self.helper("lost")
         return self.failures.setdefault(Failure(place_of(span), text), len(self.failures) + 1)
+
+    def count_lost(self, number: int) -> str:
+        """The C statement that adds one to a counter."""
+        self.helper("refer")
+        self.helper("lost")
+        self.defines["EBT_LOST"] = self.named.setdefault(LOST, len(self.named))
+        return f"ebt_count_lost({number});"
 
     def declare_counters(self) -> None:
         """The map of counters, once their number is known."""
         if "lost" in self.helpers:
-            entries = len(self.failures) + 1
-            self.internal(LOST, "percpu_array", "u32", "u64", (4, 8), entries, "what was lost, and where")
+            count = len(self.failures) + 1
+            self.types.composite("ebt_losses", [f"u64 count[{count}];"])
+            why = "what was lost, and where"
+            self.internal(LOST, "array", "u32", "struct ebt_losses", (4, 8 * count), 1, why)
 
     def declare_labels(self) -> None:
         """The texts of all programs that many targets share, one behind the other."""

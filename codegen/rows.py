@@ -71,12 +71,17 @@ def _table(f: Function, node: ast.Call) -> Value:
     shown = ((item.name, shown_side(f, item.value)) for item in named if item.name not in TABLE_OPTIONS)
     names = [column.key for column in columns]
     chosen = tuple(
-        TableCell(title, title, names.index(shown_name(value)), shown_type(f, value))
+        TableCell(title, title, names.index(shown_name(value)), shown_type(f, value), _joined(f, value))
         for title, value in shown
         if not is_empty(value)
     )
     emit_event(f, "table", node, (), sort, spec.name, top, columns=columns, shown=chosen, begins=begins)
     return Value("0", VOID)
+
+
+def _joined(f: Function, shown: ast.Expression) -> str:
+    """The C name of the other map that a column shows."""
+    return f.program.user_map(shown.map.name)[0].name if isinstance(shown, ast.MapEntry) else ""
 
 
 def _fields(info: MapInfo) -> int:

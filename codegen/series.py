@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from codegen import builtins
 from codegen.function import Function
-from codegen.mapaccess import entry, lookup, operand, update
+from codegen.mapaccess import lookup, operand, update
+from codegen.mapkeys import entry
 from lang import ast
 from lang.types import SERIES, Aggregate
 

@@ -9,12 +9,13 @@ from codegen import flow
 from codegen.access import leading
 from codegen.calls_maps import delete_unasked
 from codegen.ctypes import is_memory
-from codegen.direct import leads_only
-from codegen.function import Function
-from codegen.mapaccess import aggregate, assign_entry, entry, write_entry
+from codegen.direct import leads_only, set_once
+from codegen.function import Function, Value
+from codegen.mapaccess import aggregate, assign_entry, write_entry
 from codegen.mapfields import assign_field, assign_fields, together
+from codegen.mapkeys import entry
 from codegen.names import comment
-from codegen.operators import binary_as, condition
+from codegen.operators import binary_as, condition, conditions
 from codegen.pieces import bare
 from codegen.series import add_to_series
 from lang import ast
@@ -99,15 +100,31 @@ def _if(f: Function, node: ast.IfStatement) -> None:
         if branch is not None:
             statement(f, branch)
         return
+    if node.otherwise is None:
+        first, *rest = conditions(f, node.condition)
+        _if_all(f, f.evaluate(first).text, rest, node.then)
+        return
     with f.code.block(f"if ({condition(f, node.condition)})"):
         block(f, node.then)
-    if node.otherwise is None:
-        return
     with f.code.otherwise():
         if isinstance(node.otherwise, ast.Block):
             block(f, node.otherwise)
         else:
             statement(f, node.otherwise)
+
+
+def _if_all(f: Function, text: str, rest: list[ast.Expression], body: ast.Block) -> None:
+    """An `if` within the other, from where a condition needs statements of its own."""
+    with f.code.block(f"if ({bare(text)})"):
+        head = len(f.code.lines)
+        for number, node in enumerate(rest, 1):
+            more = f.evaluate(node).text
+            if len(f.code.lines) > head:
+                _if_all(f, more, rest[number:], body)
+                return
+            text = f"{text} && {more}"
+            f.code.lines[head - 1] = f.code.lines[head - 1].partition("if (")[0] + f"if ({text}) {{"
+        block(f, body)
 
 
 def _unroll(f: Function, node: ast.Unroll) -> None:
@@ -159,12 +176,15 @@ def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> 
         f.variables[info] = name
         return
     if name is None and isinstance(kind, Pointer) and leads_only(f, info):
-        pointer = leading(f, value)
-        if pointer.known:
+        found = leading(f, value)
+        if found.known:
             f.known.add(info)
-            _declare(f, info, kind, pointer.text)
-            return
-    text = bare(f.evaluate(value).text)
+    else:
+        found = f.evaluate(value)
+    text = bare(found.text)
+    if name is None and _is_same(f, info, value, found):
+        f.variables[info] = text
+        return
     if isinstance(kind, Pointer):
         text = f"({f.program.types.name(kind)}){text}"
     if name is None:
@@ -172,6 +192,16 @@ def _assign_variable(f: Function, info: VariableInfo, value: ast.Expression) -> 
         return
     f.code.line(f"{name} = {text};")
     f.code.forget(name)
+
+
+def _is_same(f: Function, info: VariableInfo, node: ast.Expression, value: Value) -> bool:
+    """Whether the C variable that the value was read into can be the script's variable: neither changes."""
+    while isinstance(node, ast.Group) or node in f.body.meanings:
+        node = node.inner if isinstance(node, ast.Group) else f.body.meanings[node]
+    if not isinstance(node, ast.Member | ast.Name) or not value.text.isidentifier() or info.type is None:
+        return False
+    types = f.program.types
+    return types.name(value.type) == types.name(info.type) and set_once(f, info)
 
 
 def declare(f: Function, info: VariableInfo) -> None:

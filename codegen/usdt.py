@@ -29,7 +29,7 @@ def _memory(f: Function, item: Operand, hint: str, c_type: str) -> str:
     known = f.code.known((hint, c_type))
     if known is None:
         known = f.names.fresh(hint)
-        f.code.line(f"{c_type} {known} = 0;")
+        f.code.line(f"{c_type} {known};")
         f.code.line(f"bpf_probe_read_user(&{known}, sizeof({known}), (void *)({_address(item)}));")
         f.code.learn((hint, c_type), known)
     return known

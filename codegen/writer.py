@@ -12,7 +12,8 @@ from lang.source import Span
 INDENT = "    "
 # Lines that change nothing in memory: a value that was read from a map before them is still good.
 _HARMLESS = re.compile(
-    r"[us]\d+ \w+ = (?!.*(?:bpf_loop|bpf_for_each|__sync|xadd))|if \(|return\b|break\b|}|//|#"
+    r"(?:[us]\d+|void|bool|struct \w+) \*?\w+(?:;| = (?!.*(?:bpf_loop|bpf_for_each|__sync|xadd)))"
+    r"|if \(|return\b|break\b|[{}]|//|#|ebt_opaque\(\w+\);|bpf_probe_read_(?:kernel|user)\(&\w+, "
 )
 ENTRY = "entry"  # the first word of what is known of a map's entry: (ENTRY, map, key)
 

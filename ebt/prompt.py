@@ -32,7 +32,7 @@ from lang.ast import Script
 from lang.command_line import help_text
 from lang.machine import Machine
 from lang.parser import parse
-from lang.records import dataclass, replace
+from lang.records import dataclass
 from lang.resolution import Resolution
 from lang.source import Source
 from repl.display import Display
@@ -62,7 +62,7 @@ class Prepared:
     machine: Machine
     pid: int = 0
     command: str | None = None
-    otherwise: Callable[[], Prepared] | None = None
+    otherwise: Callable[[], Prepared | None] | None = None
 
 
 class ThisMachine:
@@ -80,35 +80,43 @@ class ThisMachine:
         last = self._last
         if last is not None and last[0] == (text, before, self.machine):
             return last[1]
-        compiled = self._compile(text, before, {})
+        compiled = self._compile(text, before, self.machine, {})
         self._last = (text, before, self.machine), compiled
         return compiled
 
     def _compile(
-        self, text: str, before: Source | None, environment: Mapping[str, str], machine: Machine | None = None
+        self, text: str, before: Source | None, machine: Machine, environment: Mapping[str, str]
     ) -> Compiled:
         source = Source("input", text)
         sources = [source, *([before] if before else [])]
         script = parse(source, Imports(sources), before)
         self._sources = sources
-        return compile_script(
-            script, machine or self.machine, (), {**os.environ, **environment}, 0, self._unsafe, {}
-        )  # fmt: skip
+        return compile_script(script, machine, (), {**os.environ, **environment}, 0, self._unsafe, {})
 
     def prepare(self, text: str, before: Source | None) -> Prepared:
         """A program, compiled to instructions for the running kernel."""
-        with Compiler() as compiler:
-            compiled = self.compile(text, before)
-            again = partial(self._compile, text, before)
-            compiled, code = compile_fitting(compiled, again, compiler, "input")
-        return Prepared(text, compiled, code, self._live, otherwise=partial(self._otherwise, text, before))
+        first = partial(self.compile, text, before)
+        return self._prepared(text, first, partial(self._compile, text, before), "input")
 
-    def _otherwise(self, text: str, before: Source | None) -> Prepared:
-        """The same, with each member read by a helper."""
-        again = partial(self._compile, text, before, machine=self._helped())
+    def _prepared(
+        self, title: str, first: Callable[[], Compiled],
+        compile: Callable[[Machine, Mapping[str, str]], Compiled], name: str,
+        pid: int = 0, command: str | None = None,
+    ) -> Prepared:  # fmt: skip
+        """Compiled to instructions; `otherwise` reads each member by a helper, where that makes other C."""
         with Compiler() as compiler:
-            compiled, code = compile_fitting(again({}), again, compiler, "input")
-        return Prepared(text, compiled, code, self._live)
+            compiled, code = compile_fitting(first(), partial(compile, self._live), compiler, name)
+
+        def otherwise() -> Prepared | None:
+            again = partial(compile, self._helped())
+            other = again({})
+            if other.c == compiled.c:
+                return None
+            with Compiler() as compiler:
+                other, code = compile_fitting(other, again, compiler, name)
+            return Prepared(title, other, code, self._live, pid, command)
+
+        return Prepared(title, compiled, code, self._live, pid, command, otherwise)
 
     def _helped(self) -> Machine:
         return cast(Machine, WithoutFeatures(self._live, ("direct_loads",)))
@@ -124,13 +132,9 @@ class ThisMachine:
         self._sources = sources
         pid = options.pid or _traced_process(request)
 
-        def prepared(machine: Machine) -> Prepared:
-            again = partial(self._compile_request, request, options, machine)
-            with Compiler() as compiler:
-                compiled, code = compile_fitting(again({}), again, compiler, request.source.name)
-            return Prepared(" ".join(words), compiled, code, self._live, pid, options.command)
-
-        return replace(prepared(self._live), otherwise=lambda: prepared(self._helped()))
+        compile = partial(self._compile_request, request, options)
+        first = partial(compile, self._live, {})
+        return self._prepared(" ".join(words), first, compile, request.source.name, pid, options.command)
 
     def _compile_request(
         self, request: Request, options: Options, machine: Machine, environment: Mapping[str, str]

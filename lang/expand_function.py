@@ -13,7 +13,6 @@ from lang.calling import ARGUMENT_REGISTERS, context_words, words
 from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
-from lang.expand_syscall import WITHOUT_ARGUMENTS
 from lang.literals import parse_integer
 from lang.machine import Function, Machine
 from lang.neighbours import nearest_tracepoints
@@ -21,6 +20,7 @@ from lang.patterns import REGEXP
 from lang.prototype import agreed, read_prototype, with_parameters
 from lang.records import dataclass
 from lang.resolution import Candidate
+from lang.syscalls import WITHOUT_ARGUMENTS
 from lang.types import Pointer, Struct, Void
 
 # kind → the mechanisms that can serve it, the first one first

@@ -11,14 +11,18 @@ from collections.abc import Callable
 from lang.checked import Target
 from lang.diagnostics import nearest
 from lang.expand import Expansion
+from lang.expand_function import trampoline_refusal
 from lang.machine import Field, Machine
+from lang.records import replace
 from lang.registers import SYSCALL_REGISTERS
 from lang.resolution import Candidate
+from lang.syscalls import WITHOUT_ARGUMENTS
 from lang.syscalls import syscall_names as syscall_table
 
 ENTER, EXIT = "sys_enter_", "sys_exit_"
 _PLAIN = "sys_"  # a kernel without wrappers: the function has the call's own arguments
-WITHOUT_ARGUMENTS = "__do_sys_"
+# Calls at whose return the caller's registers are another program's, or what a signal interrupted.
+_REPLACES_REGISTERS = frozenset({"execve", "execveat", "sigreturn", "rt_sigreturn"})
 
 
 def syscall(kind: str) -> Callable[[Expansion], list[Target]]:
@@ -62,6 +66,40 @@ class _Calls:
         self.way = "kprobe" if kind == "syscall" else "kretprobe"
 
     def expand(self) -> list[Target]:
+        found = self._by_trampoline() if self._asks_of_the_entry() else []
+        return found or self._by_tracepoint()
+
+    def _asks_of_the_entry(self) -> bool:
+        needs = self.expansion.needs
+        return self.kind == "sysret" and "*" not in self.name and (needs.arguments or needs.duration)
+
+    def _by_trampoline(self) -> list[Target]:
+        """At the return of the function that serves the call, where the caller's registers still lie.
+
+        So the arguments need not be kept from the entry, and no other call on the system is slowed down.
+        """
+        machine, symbol = self.machine, self.machine.syscall_prefix + self.name
+        support = machine.supports("fentry")
+        function = machine.function(symbol) if symbol != self.name else None
+        reason = "" if support.works else support.reason
+        if not reason and self.name in _REPLACES_REGISTERS:
+            reason = "at its return the caller's registers are others"
+        if not reason and machine.arch not in SYSCALL_REGISTERS:
+            reason = f"ebt does not know where {machine.arch} keeps the arguments of a system call"
+        if not reason and not machine.functions(symbol, "vmlinux"):
+            reason = f"no traceable function is called {symbol}"
+        reason = reason or trampoline_refusal(function, symbol, machine.arch)
+        if not reason and syscall_fields(machine, self.name) is None:
+            reason = "its arguments are not known by name"
+        source = "" if reason else "from the caller's registers, in the order of the call's arguments"
+        self.expansion.tried.append(Candidate("fexit", symbol, reason, source))
+        if reason or function is None:
+            return []
+        self.expansion.tried.append(Candidate("tracepoint", EXIT + self.name, "not needed: fexit serves"))
+        self.expansion.tried.append(self._unused("fexit"))
+        return [replace(self._target(self.name, symbol), mechanism="fexit", parameters=function.parameters)]
+
+    def _by_tracepoint(self) -> list[Target]:
         points = [item for _, item in self.machine.tracepoints("syscalls", ENTER + self.name)]
         support = self.machine.supports("tracepoint")
         refused = "" if support.works else support.reason
@@ -71,7 +109,7 @@ class _Calls:
             return self._unknown()
         if not refused:
             self._tell("tracepoint", points, "")
-            self.expansion.tried.append(self._unused())
+            self.expansion.tried.append(self._unused("tracepoint"))
             return [self._target(item.removeprefix(ENTER)) for item in points]
         self._tell("tracepoint", points or [ENTER + self.name], refused)
         return self._by_wrapper(refused)
@@ -112,9 +150,9 @@ class _Calls:
             place = place.replace(ENTER, EXIT)
         self.expansion.tried.append(Candidate(way, place, reason, source))
 
-    def _unused(self) -> Candidate:
+    def _unused(self, serves: str) -> Candidate:
         place = f"{self.machine.syscall_prefix or '*sys_'}{self.name}"
-        return Candidate(self.way, place, "not needed: tracepoint serves")
+        return Candidate(self.way, place, f"not needed: {serves} serves")
 
     def _unknown(self) -> list[Target]:
         what = "system call matches" if "*" in self.name else "system call is called"

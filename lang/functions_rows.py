@@ -167,9 +167,12 @@ def _table(typing: Typing, call: ast.Call) -> Type | None:
 
 
 def _check_shown(typing: Typing, node: ast.Expression, info: MapInfo) -> None:
-    """A column's name, or a formatter of one that is a number."""
+    """A column's name, a formatter of a number, or what another map holds under a part of the key."""
     node = shown_side(typing, node)
     if is_empty(node):
+        return
+    if isinstance(node, ast.MapEntry):
+        _check_joined(typing, node, info)
         return
     columns = table_columns(info)
     call = node if isinstance(node, ast.Call) and node.name in FORMATTERS else None
@@ -193,6 +196,24 @@ def _check_shown(typing: Typing, node: ast.Expression, info: MapInfo) -> None:
         _flag_set(typing, call)
 
 
+def _check_joined(typing: Typing, node: ast.MapEntry, info: MapInfo) -> None:
+    other = typing.map(node.map)
+    parts = key_types(info)
+    names = [item.key for item in table_columns(info)][: len(parts)]
+    name = shown_name(node)
+    if name not in names:
+        typing.error(node, "another map is read under a part of the key", "parts: " + " ".join(names))
+    elif other is not None and other.keyed is False:
+        typing.error(node, f"{other.name} has no keys")
+    elif other is None or other.key is None or other.value is None:
+        return  # not known yet, or told where it is written
+    elif other.key != parts[names.index(name)]:
+        message = f"{other.name} has keys of type {other.key}, and '{name}' is {parts[names.index(name)]}"
+        typing.error(node, message, "give both the same type where they are written")
+    elif isinstance(other.value, Aggregate | Record):
+        typing.error(node, f"{other.name} holds {other.value}, and a column a plain value")
+
+
 def shown_type(typing: Folding, node: ast.Expression) -> Type | None:
     """The type of the text that a formatter makes of a column; None where the column stands as it is."""
     if not isinstance(node, ast.Call) or node.name not in FORMATTERS:
@@ -202,7 +223,9 @@ def shown_type(typing: Folding, node: ast.Expression) -> Type | None:
 
 
 def shown_name(node: ast.Expression) -> str:
-    """The column that a table()'s argument shows."""
+    """The column that a table()'s argument shows, or under which another map is read."""
+    if isinstance(node, ast.MapEntry):
+        return column_name(node.keys[0]) if len(node.keys) == 1 else ""
     if isinstance(node, ast.Call) and node.name in FORMATTERS and node.arguments:
         node = node.arguments[0]
     return column_name(node)
@@ -228,11 +251,16 @@ class TableColumn:
     key: str
 
 
+def key_types(info: MapInfo) -> tuple[Type, ...]:
+    """The types of the key's parts; none of a map without keys, or before its type is known."""
+    if info.key is None:
+        return ()
+    return info.key.elements if isinstance(info.key, Tuple) else (info.key,)
+
+
 def table_columns(info: MapInfo) -> tuple[TableColumn, ...]:
     """The columns of a map: the parts of its key as first written, then its value or the value's fields."""
-    parts: tuple[Type, ...] = ()
-    if info.key is not None:
-        parts = info.key.elements if isinstance(info.key, Tuple) else (info.key,)
+    parts = key_types(info)
     names = info.key_names if len(info.key_names) == len(parts) else [f"key{n}" for n in range(len(parts))]
     fields = info.value.names if isinstance(info.value, Record) else (info.name[1:] or "value",)
     taken: dict[str, int] = {}

@@ -66,6 +66,7 @@ class _Frame:
         self, suffix: str = "", open_macros: tuple[str, ...] = (), function: bool = False
     ) -> None:
         self.function = function  # may use any map, and has loops of its own
+        self.loops = 0  # around what is expanded, inside the macro
         self.suffix = suffix  # of the macro's own variables
         self.open = open_macros
         self.variables: dict[str, str] = {}
@@ -115,8 +116,14 @@ class _Expander:
             case ast.Call(_, name, arguments) if name in self._functions:
                 return self._call_function(node, *self._functions[name], frame)
             case ast.Return() | ast.Break() | ast.Continue() if frame.open and not frame.function:
-                word = type(node).__name__.lower()
-                raise self.fail(node.span, f"'{word}' cannot leave a macro")
+                if frame.loops == 0 or isinstance(node, ast.Return):
+                    word = type(node).__name__.lower()
+                    raise self.fail(node.span, f"'{word}' cannot leave a macro")
+            case ast.While() | ast.ForRange() | ast.ForMap():
+                frame.loops += 1
+                loop = self._rebuilt(node, frame)
+                frame.loops -= 1
+                return loop
         return self._rebuilt(node, frame)
 
     def _rebuilt(self, node: Any, frame: _Frame) -> Any:

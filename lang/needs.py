@@ -20,6 +20,7 @@ class Needs:
     arguments: bool = False
     numbered: int = -1
     retval: bool = False
+    duration: bool = False
 
 
 NOTHING = Needs()
@@ -27,7 +28,7 @@ NOTHING = Needs()
 
 def needs_of(probe: ast.Probe) -> Needs:
     """What predicate and body read, wherever it stands: a branch that is left out counts too."""
-    registers, arguments, numbered, retval = "", False, -1, False
+    registers, arguments, numbered, retval, duration = "", False, -1, False, False
     for node in ast.walk(probe):
         if isinstance(node, ast.Call) and node.name in _REGISTER_CALLS:
             registers = registers or f"{node.name}()"
@@ -38,6 +39,7 @@ def needs_of(probe: ast.Probe) -> Needs:
             numbered = max(numbered, int(found[1]))
         arguments |= node.name == "args"
         retval |= node.name == "retval"
+        duration |= node.name == "duration"
         if node.name in _REGISTERS:
             registers = registers or node.name
-    return Needs(registers, arguments, numbered, retval)
+    return Needs(registers, arguments, numbered, retval, duration)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+WITHOUT_ARGUMENTS = "__do_sys_"  # how the functions begin that serve calls without arguments
+
 # by number, from 0; - where there is none
 _NAMES = {
     "x86_64": """

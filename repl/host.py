@@ -27,8 +27,8 @@ class Prepared(Protocol):
     @property
     def command(self) -> str | None: ...
     @property
-    def otherwise(self) -> Callable[[], Prepared] | None:
-        """Compile it so that it loads where the verifier knows less of pointers than was thought."""
+    def otherwise(self) -> Callable[[], Prepared | None] | None:
+        """Compile it without what the verifier may refuse of pointers; None where that is the same."""
 
 
 class Host(Protocol):

@@ -16,7 +16,7 @@ from runtime.control import Control
 from runtime.fitting import loads_refused
 from runtime.load import Loaded, LoadError, load
 from runtime.session import PROCESS_ENDED, run
-from runtime.text import Output, TextWriter
+from runtime.text import Output, TextWriter, terminal_columns
 from runtime.usersymbols import user_symbol
 
 LOG_LINES = 10_000
@@ -71,6 +71,11 @@ class JobWriter(TextWriter):
         super().__init__(log, messages)
         self._attached, self._lost = attached, False
 
+    @property
+    def columns(self) -> int:
+        """Those of the prompt's terminal, less what leads a line where several jobs print."""
+        return max(0, terminal_columns(1) - len("[1] "))
+
     def lost(self, count: int) -> None:
         """Told when it begins; how many there were is told at the end."""
         if not self._lost:
@@ -80,7 +85,7 @@ class JobWriter(TextWriter):
     def attached(self, count: int) -> None:
         self._attached(count)
 
-    def end(self) -> None:
+    def end(self, maps: bool) -> None:
         return
 
 
@@ -135,8 +140,11 @@ class Job:
             again = self.prepared.otherwise
             if again is None or not loads_refused(refused, self.prepared.compiled.plan):
                 raise
-        self.prepared = again()
-        return _loaded(self.prepared)
+            other = again()
+            if other is None:
+                raise
+        self.prepared = other
+        return _loaded(other)
 
     def pause(self, on: bool) -> None:
         """Keep what it prints in its log only, or show it again."""

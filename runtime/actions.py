@@ -6,7 +6,7 @@ Handlers are made when the first record of their statement comes, so a start cos
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from codegen.plan import Event, Plan
@@ -18,7 +18,7 @@ from runtime.formatters import strftime_now
 from runtime.maps import Maps
 from runtime.printf import printf_rows, value_rows
 from runtime.ring import Run
-from runtime.rows import header, json_rows, text_rows
+from runtime.rows import column_widths, header, json_rows, text_rows
 from runtime.text import Writer
 from runtime.values import Values
 
@@ -87,11 +87,17 @@ class Actions:
         """Rows; in text each header is printed once, above the first of its rows."""
         if self._writer.json:
             return partial(_print_rows, json_rows(event, self._values), self._writer.rows)
-        head = header(event)
+        widths = column_widths(event, self._columns)
+        head = header(event, widths)
         if head not in self._headers:
             self._headers.add(head)
             self._writer.rows([head])
-        return partial(_print_rows, text_rows(event, self._values), self._writer.rows)
+        return partial(_print_rows, text_rows(event, widths, self._values), self._writer.rows)
+
+    @cached_property
+    def _columns(self) -> int:
+        """The terminal's, as it was at the first row: all rows of a run agree."""
+        return self._writer.columns
 
     def _print_map(self, event: Event) -> None:
         dump = self._reading(event, lambda: self._maps.dump(event.map, event.top, event.div))

@@ -6,7 +6,8 @@ import ctypes
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,18 @@ class Attached:
                 os.close(held.pop())
 
 
+def enable_printk(tracefs: str | None) -> None:
+    """Have what debugf() says written to the trace from now on.
+
+    The kernel does so itself as it loads the program, but from a work queue ("bpf: Fix deadlock between
+    rcu_tasks_trace and event_mutex", Linux 6.15 and stable releases), which may be later than `begin` runs.
+    """
+    if tracefs is None:
+        return
+    with suppress(OSError), open(f"{tracefs}/events/bpf_trace/bpf_trace_printk/enable", "w") as file:
+        file.write("1")
+
+
 class Attacher:
     """Attaches programs; knows where the tracing file system is.
 
@@ -86,6 +99,22 @@ class Attacher:
     def __init__(self, tracefs: str | os.PathLike[str] | None, links: bool = True) -> None:
         self._tracefs = tracefs
         self._links = links
+        self._ids: dict[tuple[str, str], int] = {}  # of tracepoints that were looked up
+        self._cpu: int | None = None
+
+    def look_up(self, points: Iterable[Attach]) -> None:
+        """Read what attaching to these tracepoints will need: who traces opens is not to see ebt's."""
+        for point in points:
+            with suppress(OSError, AttachError):  # attaching tells why
+                self._ids[point.category, point.name] = self._tracepoint_id(point)
+        if self._ids:
+            self._first_cpu()
+
+    def _first_cpu(self) -> int:
+        """The processor of events that belong to none."""
+        if self._cpu is None:
+            self._cpu = online_cpus()[0]
+        return self._cpu
 
     def attach_many(
         self, kind: ProgramKind, points: Sequence[Attach], prog_fd: int
@@ -135,17 +164,19 @@ class Attacher:
         match kind:
             case "tracepoint":
                 # The program belongs to the tracepoint, not to the event's processor: one event serves all.
-                event = perf_event_open(PERF_TRACEPOINT, self._tracepoint_id(point), cpu=online_cpus()[0])
+                event = perf_event_open(PERF_TRACEPOINT, self._tracepoint_id(point), cpu=self._first_cpu())
                 self._bind(attached, event, prog_fd)
             case "raw_tracepoint":
                 attached.descriptors.append(raw_tracepoint_open(point.name, prog_fd))
             case "fentry" | "fexit":
                 attached.descriptors.append(raw_tracepoint_open(None, prog_fd))
             case "kprobe" | "kretprobe":
-                self._bind(attached, _open_kprobe(kind == "kretprobe", point), prog_fd)
+                self._bind(attached, _open_kprobe(kind == "kretprobe", point, self._first_cpu()), prog_fd)
             case "uprobe" | "uretprobe":
                 returns, counter = kind == "uretprobe", point.semaphore
-                event = open_probe("uprobe", returns, point.path, point.offset, point.pid, counter)
+                event = open_probe(
+                    "uprobe", returns, point.path, point.offset, point.pid, self._first_cpu(), counter
+                )
                 self._bind(attached, event, prog_fd)
             case "perf_event" if point.perf_type == PERF_BREAKPOINT:
                 _watch(attached, prog_fd)
@@ -175,6 +206,9 @@ class Attacher:
         _bind(attached, event, prog_fd)
 
     def _tracepoint_id(self, point: Attach) -> int:
+        found = self._ids.get((point.category, point.name))
+        if found is not None:
+            return found
         if self._tracefs is None:
             raise AttachError(point, errno.ENOENT, "the tracing file system (tracefs) is not mounted")
         path = f"{self._tracefs}/events/{point.category}/{point.name}/id"
@@ -233,29 +267,32 @@ def _pmu_type(name: str) -> int:
         return int(file.read())
 
 
-def _open_kprobe(at_return: bool, point: Attach) -> int:
+def _open_kprobe(at_return: bool, point: Attach, cpu: int) -> int:
     """A kprobe by function name, or by address where it has none.
 
     In a module also as `module:function`, which tells two of one name apart.
     """
     try:
-        return open_probe("kprobe", at_return, point.name, point.offset, 0)
+        return open_probe("kprobe", at_return, point.name, point.offset, 0, cpu)
     except BpfError as error:
         if error.errno not in (errno.ENOENT, errno.EADDRNOTAVAIL) or point.module in ("", "vmlinux"):
             raise
-    return open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0)
+    return open_probe("kprobe", at_return, f"{point.module}:{point.name}", point.offset, 0, cpu)
 
 
-def open_probe(pmu: str, at_return: bool, target: str, offset: int, pid: int, counter: int = 0) -> int:
+def open_probe(
+    pmu: str, at_return: bool, target: str, offset: int, pid: int, cpu: int = -1, counter: int = 0
+) -> int:
     """The event of a probe at a place in a function or a file; without those `offset` is an address.
 
+    It is a process's, or with `pid` 0 everybody's, and then belongs to a processor all the same.
     `counter`, a static probe's semaphore in the file, is config's upper half: format/ref_ctr_offset.
     """
     config = (_RETURN if at_return else 0) | counter << 32
     text = ctypes.create_string_buffer(os.fsencode(target))
     event = perf_event_open(
         _pmu_type(pmu), config, config1=ctypes.addressof(text) if target else 0, config2=offset,
-        pid=pid or -1, cpu=-1 if pid else online_cpus()[0],
+        pid=pid or -1, cpu=-1 if pid else cpu,
     )  # fmt: skip
     del text  # the kernel has copied it
     return event

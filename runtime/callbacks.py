@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from codegen.labels import LABELS
+from codegen.plan import LOST, SETTINGS
 from kernel.bpfcall import instruction
 from lang.records import dataclass
 from runtime.object import Code, Object
@@ -38,7 +39,8 @@ def link_program(
 ) -> Linked:
     """Put a program and its callbacks together. `kinds` says which referred names are callbacks.
 
-    What refers to the map of labels gets the address of the text at `label` in it.
+    What refers to the map of labels gets the address of the text at `label` in it, what refers to another
+    map of one entry that of its value.
     Raises KeyError with the name of a map or function that is missing.
     """
     placed: dict[str, int] = {}
@@ -51,9 +53,9 @@ def link_program(
             at = start + index
             if name not in kinds:
                 struct.pack_into("<I", insns, at * 8 + 4, descriptors[name])
-                if name == LABELS:
+                if name in (LABELS, LOST, SETTINGS):
                     insns[at * 8 + 1] = (insns[at * 8 + 1] & 0x0F) | _PSEUDO_MAP_VALUE << 4
-                    struct.pack_into("<I", insns, at * 8 + 12, label)
+                    struct.pack_into("<I", insns, at * 8 + 12, label if name == LABELS else 0)
                 continue
             if name not in placed:
                 body = obj.program(name)

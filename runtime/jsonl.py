@@ -24,6 +24,7 @@ class JsonWriter:
     """bpftrace's `-f json`. Messages about the run are objects too; there is no end marker."""
 
     json = True
+    columns = 0
 
     def __init__(self, out: Output, messages: Output, *, quiet: bool = False, warnings: bool = True) -> None:
         self._out, self._messages, self._quiet, self._warnings = out, messages, quiet, warnings
@@ -87,7 +88,7 @@ class JsonWriter:
         place = f'"filename": {quote(warn.file)}, "line": {warn.line}, "col": {warn.column}'
         self._out.write(f'{{"type": "runtime_error", {what}, {place}}}\n')
 
-    def end(self) -> None:
+    def end(self, maps: bool) -> None:
         """Nothing marks the end in JSON."""
 
     def _count(self, kind: str, count: int, unit: str) -> None:

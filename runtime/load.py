@@ -9,6 +9,7 @@ import resource
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from codegen.labels import LABELS
@@ -34,7 +35,7 @@ from kernel.mounts import tracefs_place
 from kernel.privilege import not_permitted
 from lang.diagnostics import CompilerBug
 from lang.records import replace
-from runtime.attach import USER, Attached, Attacher, AttachError
+from runtime.attach import USER, Attached, Attacher, AttachError, enable_printk
 from runtime.callbacks import Linked, function_btf, link_program
 from runtime.detach import detach_all
 from runtime.object import Code, MapSpec, Object
@@ -108,6 +109,8 @@ def load(
             _compare(item, next((spec for spec in obj.maps if spec.name == item.name), None))
         for program in plan.programs:
             loaded.programs.append(_load_program(program, obj, plan, loaded, machine, c_text))
+        if plan.settings.debugs:
+            enable_printk(tracefs_place())
     except BaseException:
         loaded.close()
         raise
@@ -143,6 +146,8 @@ class Loaded:
         particular are for the process `child`, if there is one, as bpftrace's are with -c.
         """
         attacher = Attacher(tracefs_place(), "perf_link" not in self.plan.settings.without)
+        tracepoints = (program.attach for program, _ in self.programs if program.kind == "tracepoint")
+        attacher.look_up(chain.from_iterable(tracepoints))
         count = 0
         without_entry: set[int] = set()  # points of the next program whose hidden entry was refused
         for program, descriptors in self.programs:

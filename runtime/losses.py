@@ -1,8 +1,8 @@
 """The map `ebt_lost` → what the user must know: lost events and failed operations, as they come.
 
-It is a per-CPU array of u64: entry 0 counts events that found no room in the ring, entry 1 + i the failures
-of the plan's i-th Failure. Losses are told as they grow, at most twice a second, and in all at the end; a
-failure is told when it is first seen, and with its count at the end if it came again.
+It is an array of one entry, of u64: the first counts events that found no room in the ring, number 1 + i
+the failures of the plan's i-th Failure. Losses are told as they grow, at most twice a second, and in all at
+the end; a failure is told when it is first seen, and with its count at the end if it came again.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from codegen.plan import Failure, Plan
 from runtime.maps import Access
 from runtime.text import Warn, Writer
 
-MAP = "ebt_lost"
 _INTERVAL = 0.5
 
 
 class Losses:
     """The counters of one run; `fd` is None where the plan has none."""
 
-    def __init__(self, plan: Plan, fd: int | None, access: Access, cpus: int, writer: Writer) -> None:
-        self._failures, self._fd, self._access, self._cpus = plan.failures, fd, access, cpus
+    def __init__(self, plan: Plan, fd: int | None, access: Access, writer: Writer) -> None:
+        self._failures, self._fd, self._access = plan.failures, fd, access
         self._writer = writer
         self._lost = 0
         self._told: dict[int, int] = {}
@@ -39,30 +38,31 @@ class Losses:
         if self._fd is None or (not now and time.monotonic() < self._next):
             return
         self._next = time.monotonic() + _INTERVAL
-        lost = self._read(0)
+        lost, *counts = self._read()
         if lost > self._lost:
             self._writer.lost(lost - self._lost)
             self._lost = lost
-        for index, failure in enumerate(self._failures):
+        for index, (failure, count) in enumerate(zip(self._failures, counts, strict=True)):
             least = self._expected if failure.expected else 0
-            if index not in self._told and (count := self._read(1 + index)) > least:
+            if index not in self._told and count > least:
                 self._told[index] = count
                 self._writer.warning(_warn(failure, count))
 
     def tell_totals(self) -> None:
         """Tell everything that is still new, then the totals."""
         self.tell_new(now=True)
+        counts = self._read()[1:] if self._told else ()
         for index, told in self._told.items():
-            count = self._read(1 + index)
-            if count > told:
-                self._writer.warning(_warn(self._failures[index], count))
+            if counts[index] > told:
+                self._writer.warning(_warn(self._failures[index], counts[index]))
         if self._lost:
             self._writer.lost_in_all(self._lost)
 
-    def _read(self, entry: int) -> int:
+    def _read(self) -> tuple[int, ...]:
+        """The lost events, then each failure's count."""
         assert self._fd is not None
-        raw = self._access.map_lookup(self._fd, struct.pack("<I", entry), 8 * self._cpus) or b""
-        return sum(struct.unpack(f"<{len(raw) // 8}Q", raw))
+        layout = struct.Struct(f"<{1 + len(self._failures)}Q")
+        return layout.unpack(self._access.map_lookup(self._fd, bytes(4), layout.size) or bytes(layout.size))
 
 
 def threads() -> int:

@@ -161,7 +161,9 @@ class Maps:
             entries = self._entries(item)
         raws = self._reduced(item, [raw for _, raw in entries])
         numbers = self._numbers(item, raws)
-        return make_table(event, item, [key for key, _ in entries], raws, numbers, self._values)
+        others = {cell.map: self._maps[cell.map] for cell in event.cells if cell.map}
+        joined = {name: (other.value, dict(self._entries(other))) for name, other in others.items()}
+        return make_table(event, item, [key for key, _ in entries], raws, numbers, self._values, joined)
 
     def folded(self, event: Event) -> list[str]:
         """What `folded(@map)` shows, the largest number last."""

@@ -1,14 +1,15 @@
 """Rows of emit() → aligned lines or members of JSON objects, by functions compiled once a statement.
 
-Numbers stand right and text left; a value that is wider than its column pushes what follows, nothing is
-cut. In JSON a value of ms(), us(), sec() and kb() is a number in that unit, not rounded; hex() is a number;
+Numbers stand right and text left; columns give way where the terminal is too narrow for them. A value that
+is wider than its column pushes what follows, nothing is cut.
+In JSON a value of ms(), us(), sec() and kb() is a number in that unit, not rounded; hex() is a number;
 what stands for a name (errname, ksym, time …) is text, as in bpftrace's JSON.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from codegen.plan import Event
 from lang.convert import is_format
@@ -36,6 +37,7 @@ from runtime.units import UNITS, meminfo, unit_json
 from runtime.values import Values, int_code, json_int
 
 _INTEGERS = {8: 4, 16: 6, 32: 7, 64: 10}
+_NARROW_INTEGERS = {8: 4, 16: 5, 32: 5, 64: 6}
 _FORMATTED = {
     "ms": 10, "us": 10, "sec": 10, "kb": 8, "percent": 8, "oct": 8, "meminfo": 10, "errname": 12,
     "signame": 9, "capname": 20, "diskname": 8, "flags": 20,
@@ -87,30 +89,54 @@ def clean(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def _widths(event: Event) -> list[int]:
-    """The width of each column; 0 for the last, if it is text."""
+def _least(kind: Type) -> int:
+    """The width of a column where the terminal is narrow: what most values take."""
+    match kind:
+        case Int(bits):
+            return _NARROW_INTEGERS[bits]
+        case Str(size):
+            return min(size, 10)
+        case Inet():
+            return 15
+        case Enum():
+            return 11
+        case Formatted(name) if name in _NUMBERS:
+            return 6
+    return width_of(kind)
+
+
+def column_widths(event: Event, room: int = 0) -> list[int]:
+    """The width of each column; 0 for the last, if it is text, which takes what is left of the line.
+
+    Where these are more than `room`, the characters of a terminal's line, the widest give way first.
+    """
     kinds = [item.type for item in event.fields]
-    widths = [
-        max(width_of(kind), len(column.title)) for kind, column in zip(kinds, event.columns, strict=True)
-    ]
+    titles = [len(column.title) for column in event.columns]
+    widths = [*map(max, map(width_of, kinds), titles)]
+    least = [*map(min, widths, map(max, map(_least, kinds), titles))]
+    rest = 0
     if not is_number(kinds[-1]):
-        widths[-1] = 0
+        widths[-1], least[-1], rest = 0, 0, titles[-1]
+    excess = sum(widths) + len(widths) - 1 + rest - room if room else 0
+    for _ in range(min(excess, sum(widths) - sum(least))):
+        spare = [width - small for width, small in zip(widths, least, strict=True)]
+        widths[spare.index(max(spare))] -= 1
     return widths
 
 
-def header(event: Event) -> str:
+def header(event: Event, widths: Sequence[int]) -> str:
     """The line of titles."""
     titles = [
         align(column.title, width, is_number(item.type))
-        for column, item, width in zip(event.columns, event.fields, _widths(event), strict=True)
+        for column, item, width in zip(event.columns, event.fields, widths, strict=True)
     ]
     return " ".join(titles)
 
 
-def text_rows(event: Event, values: Values) -> Rows:
+def text_rows(event: Event, widths: Sequence[int], values: Values) -> Rows:
     """The functions that make lines of one statement's records."""
     parts: list[str | tuple[int, Cell]] = []
-    for item, width in zip(event.fields, _widths(event), strict=True):
+    for item, width in zip(event.fields, widths, strict=True):
         parts += [" "] if parts else []
         parts.append((RECORD_HEADER + item.offset, text_cell(item.type, width, values)))
     return compile_rows(parts, stride_of(event.size), values.names)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from codegen.plan import Map, Plan
+from codegen.plan import LOST, SETTINGS, Map, Plan
 from kernel import bpfcall
 from kernel.cpus import possible_cpus
 from lang.later import later
@@ -22,7 +22,6 @@ from lang.machine import Field
 from runtime.actions import Actions
 from runtime.attaching import Attachable, attach_script
 from runtime.formatters import clock_offset
-from runtime.losses import MAP as LOST
 from runtime.losses import Losses
 from runtime.maps import Access, Maps
 from runtime.perfring import PerfRing
@@ -44,7 +43,7 @@ else:
 
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 PROCESS_ENDED = "process ended"  # of -p: the reason of the end
-_STACKS, _SETTINGS = "ebt_stacks", "ebt_settings"
+_STACKS = "ebt_stacks"
 # After a drain the next one waits a little, so that events come in batches and not one wake-up each.
 _SHORTEST, _LONGEST = 0.0005, 0.010
 _LOSSES = 1.0  # seconds between two looks at what failed, where no events come
@@ -143,7 +142,7 @@ class Session:
         self.actions = Actions(plan, values, self._maps, writer)
         self._ring = self._open_ring()
         lost_fd = loaded.map_fd(LOST) if LOST in self._maps_by_name else None
-        self._losses = Losses(plan, lost_fd, access, cpus, writer)
+        self._losses = Losses(plan, lost_fd, access, writer)
         self._attached = False
         self.pictures: Sequence[Picture] = ()
         self._drawing: list[Picture] = []
@@ -223,10 +222,10 @@ class Session:
         return None
 
     def _write_settings(self, cpid: int) -> None:
-        if _SETTINGS in self._maps_by_name:
+        if SETTINGS in self._maps_by_name:
             start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             data = struct.pack("<QQq", start, cpid, clock_offset("sw_tai", "boot"))
-            self._access.map_update(self._loaded.map_fd(_SETTINGS), bytes(4), data)
+            self._access.map_update(self._loaded.map_fd(SETTINGS), bytes(4), data)
 
     def _attach(self, child: int) -> None:
         """Attach and say so; begin's output comes after the banner."""
@@ -342,8 +341,9 @@ class Session:
         self.draw()
         self.actions.exit_code = exited if exited is not None else self.actions.exit_code
         self._losses.tell_totals()
-        self._writer.end()
-        if self._plan.settings.print_maps_on_exit:
+        maps = self._plan.settings.print_maps_on_exit
+        self._writer.end(maps)
+        if maps:
             for item in sorted(self._maps_to_print(), key=lambda item: item.script_name):
                 dump = self._maps.dump(item.name, at_exit=True)
                 if dump is not None:

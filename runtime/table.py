@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codegen.plan import Event, Map
 from lang.convert import aggregates, castable
 from lang.records import dataclass
-from lang.types import Aggregate, Last, Record, Stack, Tuple, Type, offsets, size_of
+from lang.types import Aggregate, Enum, Last, Record, Stack, Tuple, Type, offsets, size_of
 from runtime.decode import compile_rows
 from runtime.jsonl import quote
 from runtime.order import key_order, unpack, wrapped
@@ -17,6 +17,7 @@ from runtime.text import Table
 from runtime.values import Values, average, int_code, json_int
 
 _MASK64 = (1 << 64) - 1
+Other = tuple[Type, Mapping[bytes, bytes]]  # another map: the type of its values, and its entries
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def make_table(
     raws: Sequence[bytes],
     numbers: Sequence[int] | None,
     values: Values,
+    others: Mapping[str, Other],
 ) -> Table:
-    """The table of a map; `numbers` are the values of a map of plain numbers."""
+    """The table of a map; `numbers` are the values of a map of plain numbers, `others` what cells show."""
     maker = _Maker(values)
     columns = [] if item.key is None else maker.keys(item.key, item.key_size, keys)
     columns += maker.fields(item, raws, numbers)
@@ -49,12 +51,23 @@ def make_table(
     order = order[: event.top] if event.top else order
     titles = [column.title for column in event.columns]
     if event.cells:
-        columns = [maker.shown(columns[cell.source], cell.type) for cell in event.cells]
+        columns = [
+            maker.joined(item, cell.source, keys, others[cell.map]) if cell.map
+            else maker.shown(columns[cell.source], cell.type)
+            for cell in event.cells
+        ]  # fmt: skip
         names = titles = [cell.title for cell in event.cells]
     if values.style == "json":
         heads = [f"{quote(name)}: " for name in names]
         return Table(item.script_name, "", [", ".join(_joined(heads, columns, at)) for at in order])
     return _aligned(item.script_name, titles, columns, order)
+
+
+def _parts(key: Type) -> list[tuple[Type, int]]:
+    """The parts of a key, and where each lies in it."""
+    if not isinstance(key, Tuple):
+        return [(key, 0)]
+    return list(zip(key.elements, offsets(key.elements)[0], strict=True))
 
 
 def _plain(text: str) -> str:
@@ -93,21 +106,30 @@ class _Maker:
 
     def keys(self, key: Type, size: int, raws: Sequence[bytes]) -> list[_Column]:
         """A column for each part of the key."""
-        kinds = key.elements if isinstance(key, Tuple) else (key,)
-        places = offsets(kinds)[0] if isinstance(key, Tuple) else (0,)
-        return [self._key(kind, place, size, raws) for kind, place in zip(kinds, places, strict=True)]
+        return [self._key(kind, place, size, raws) for kind, place in _parts(key)]
+
+    def joined(self, item: Map, part: int, raws: Sequence[bytes], other: Other) -> _Column:
+        """What the other map holds under this part of the key; what it has not reads as 0, as in a probe."""
+        assert item.key is not None
+        key, place = _parts(item.key)[part]
+        kind, held = other
+        none = bytes(size_of(kind))
+        parts = [held.get(raw[place : place + size_of(key)], none)[: size_of(kind)] for raw in raws]
+        return _Column(self._texts(kind, parts), is_number(kind), range(len(parts)))
 
     def _key(self, kind: Type, place: int, size: int, raws: Sequence[bytes]) -> _Column:
         parts = [raw[place : place + size_of(kind)] for raw in raws]
         order = key_order(kind, size_of(kind), parts)
+        if isinstance(kind, Enum) and self._values.style == "json":  # as where the map itself is printed
+            return _Column([quote(text) for text in self._texts(kind, parts, "text")], False, order)
         texts = self._texts(kind, parts)
         if isinstance(kind, Stack) and kind.depth == 1:
             texts = [_plain(text) for text in texts]
             return _Column([*map(quote, texts)] if self._values.style == "json" else texts, False, order)
         return _Column(texts, is_number(kind), order, below=isinstance(kind, Stack))
 
-    def _texts(self, kind: Type, raws: Sequence[bytes]) -> list[str]:
-        json = self._values.style == "json"
+    def _texts(self, kind: Type, raws: Sequence[bytes], style: str = "") -> list[str]:
+        json = (style or self._values.style) == "json"
         cell = json_cell(kind, self._values) if json else text_cell(kind, 0, self._values)
         return compile_rows([(0, cell)], size_of(kind), self._values.names).many(b"".join(raws))
 

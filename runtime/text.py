@@ -62,6 +62,10 @@ class Writer(Protocol):
     def json(self) -> bool:
         """Whether values are to be written as JSON."""
 
+    @property
+    def columns(self) -> int:
+        """How many characters a line of the terminal takes; 0 where nobody looks at one."""
+
     def printf(self, texts: list[str]) -> None:
         """The texts of consecutive printf events."""
 
@@ -96,8 +100,8 @@ class Writer(Protocol):
 
     def warning(self, warn: Warn) -> None: ...
 
-    def end(self) -> None:
-        """The programs are detached and all events written; maps follow."""
+    def end(self, maps: bool) -> None:
+        """The programs are detached and all events written; maps follow, or not."""
 
     def flush(self) -> None: ...
 
@@ -156,6 +160,13 @@ class Output:
             self.flush()
 
 
+def terminal_columns(fd: int) -> int:
+    """How many characters a line of the terminal takes; 0 where there is none, or it does not tell."""
+    with suppress(OSError):
+        return os.get_terminal_size(fd).columns
+    return 0
+
+
 class TextWriter:
     """bpftrace's text format. `quiet` leaves the banner away; without `warnings` warnf() is silent too."""
 
@@ -163,6 +174,10 @@ class TextWriter:
 
     def __init__(self, out: Output, messages: Output, *, quiet: bool = False, warnings: bool = True) -> None:
         self._out, self._messages, self._quiet, self._warnings = out, messages, quiet, warnings
+
+    @property
+    def columns(self) -> int:
+        return terminal_columns(self._out.fd)
 
     def printf(self, texts: list[str]) -> None:
         self._out.write("".join(texts))
@@ -214,8 +229,9 @@ class TextWriter:
         if self._warnings:
             self._tell(warning_text(warn))
 
-    def end(self) -> None:
-        self._out.write("\n\n")
+    def end(self, maps: bool) -> None:
+        """bpftrace's two empty lines before the maps; else only what the terminal's ^C needs."""
+        self._out.write("\n\n" if maps else "\n" if os.isatty(self._out.fd) else "")
 
     def flush(self) -> None:
         self._out.flush()

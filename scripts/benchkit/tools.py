@@ -35,6 +35,7 @@ NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 PATIENCE = 400  # s: in the lab clang takes minutes
 PATIENCE_COMPILED = 60  # s: libbpf-tools have nothing to compile
 FIRST_USE = "fexit:vfs_open?, tracepoint:syscalls:sys_enter_openat { @ = count(); } interval:ms:9 { exit(); }"
+SETTLING = 4  # s: what a tracer still does after it has attached, such as to keep its program, is no event
 SILENT = 5  # s: an original of libbpf-tools that holds programs so long and has said nothing says nothing
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
@@ -195,6 +196,7 @@ def measure(case: Case, peer: Peer) -> dict[str, Any]:
         try:
             attached = _wait_until_attached(process, peer, out.fileno(), errors.fileno())
             found: dict[str, Any] = {"attach": round(attached - started, 3)}
+            time.sleep(SETTLING)
             before = programs(process.pid)
             command = [sys.executable, "-ISc", case.load, folder, str(case.count)]
             load = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -17,6 +17,24 @@ how large those are that an event runs, in instructions as the verifier left the
 
 """
 
+_WHY = """
+Where an original is smaller or does not run:
+
+- `cachestat`, `statsnoop`, `biotop`, `biosnoop`, `readahead`, `slabratetop`: what some of the originals
+  attach to is gone or inlined on this kernel, or their C does not compile there; cachestat's counts one of
+  its four kinds of page, statsnoop's none of these calls, syncsnoop's sync(2) alone.
+- `vfsstat`: libbpf-tools' one adds to variables that all processors share; ebt has a counter for each
+  processor.
+- `tcplife`, `tcpconnlat`: at `sock:inet_sock_set_state`, which passes some ten times for a connection. Each
+  passage is counted with the whole program here, and ends after a few instructions where it is not the one
+  that is looked for.
+- `filegone`: tells of a rename once it has succeeded, the original when it begins.
+- `offcputime`: a stack is kept whole under a hash of its own; `bpf_get_stackid()` gives up one of two that
+  collide.
+- `vfscount`, `threadsnoop`, `sigsnoop`, `capable`, `tcpstates`: what a full map or buffer loses is counted at
+  each place, which the originals do not do, and some have columns that the originals do not have.
+"""
+
 
 def costs_section(path: Path = FILE) -> str:
     """The section; empty where nothing was measured."""
@@ -35,7 +53,7 @@ def costs_section(path: Path = FILE) -> str:
             for number, peer in enumerate(peers):
                 own = [f"`{name}`", *_own(row)] if not number else [""] * 5
                 lines.append("| " + " | ".join([*own, *_peer(peer)]) + " |")
-        parts.append("\n".join(lines).replace("\n\n\n", "\n\n") + "\n")
+        parts.append("\n".join(lines).replace("\n\n\n", "\n\n") + "\n" + _WHY)
     return "\n".join(parts)
 
 

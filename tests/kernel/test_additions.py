@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.conftest import Ebt
@@ -107,6 +109,22 @@ def test_emit_tells_the_time_and_the_process(ebt: Ebt) -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d +\d+ \S+ +20\d\d", line), line
 
 
+def test_rows_give_way_to_a_narrow_terminal(ebt: Ebt) -> None:
+    script = """
+        begin {
+            emit(NAME = "short", ADDR = ntop(0x0100007f), PORT = (uint16)80, "LAT(ms)" = ms(1500000));
+            exit();
+        }
+    """
+    command = shlex.join([*ebt.command, "-q", "-e", script])
+    wide, narrow = (
+        str(pexpect.run(command, dimensions=(24, columns), encoding="utf-8")).splitlines()[:2]
+        for columns in (80, 36)
+    )
+    assert narrow == ["NAME   ADDR             PORT LAT(ms)", "short  127.0.0.1          80   1.500"]
+    assert [line.split() for line in wide] == [line.split() for line in narrow] and len(wide[0]) == 41
+
+
 # --- records of aggregations, tables ---
 
 RECORDS = """
@@ -144,6 +162,10 @@ PID - PID F           RBYTES READS LOW MEAN
 """,
     "table(@p); table(@p, top = 1);": "KEY P\n  2 9\n  1 3\n  3 1\nKEY P\n  2 9\n",
     "table(@s); table(@one);": "KEY S\nb   7\na   5\nN TOP\n2   3\n",
+    '@word[2] = "two"; @word[1] = "one"; table(@p, WORD = @word[key], P = p);':
+        "WORD P\ntwo  9\none  3\n     1\n",
+    '@more[1] = -5; @more[3] = 70; table(@p, KEY = key, MORE = @more[key], top = 2);':
+        "KEY MORE\n  2    0\n  1   -5\n",
     "clear(@io); table(@io); print(@io);": "PID - PID F RBYTES READS LOW MEAN\n",
     'delete(@io, (8, "longer name")); table(@io);':
         "PID - PID F    RBYTES READS LOW MEAN\n        0 name     11     1  -3   15\n",
@@ -153,7 +175,7 @@ PID - PID F           RBYTES READS LOW MEAN
 def test_records_and_tables(ebt: Ebt) -> None:
     for statements, expected in TABLES.items():
         script = "config = { print_maps_on_exit = false }" + RECORDS + f"end {{ {statements} }}"
-        assert ebt("-q", "-e", script).stdout == expected + "\n\n", statements
+        assert ebt("-q", "-e", script).stdout == expected, statements
 
 
 def test_tables_in_json(ebt: Ebt) -> None:
@@ -214,7 +236,7 @@ true
 
 def test_fields_with_plain_values(ebt: Ebt) -> None:
     """Beside an aggregation each CPU has its own copy, and the one that was written last counts."""
-    assert ebt("-q", "-e", PLAIN_FIELDS).stdout == PLAIN_FIELDS_PRINT + "\n\n"
+    assert ebt("-q", "-e", PLAIN_FIELDS).stdout == PLAIN_FIELDS_PRINT
 
 
 def test_fields_step_by_step(ebt: Ebt) -> None:

@@ -99,7 +99,7 @@ def test_opensnoop(ebt: Ebt, work: Work) -> None:
         row = re.compile(r"^(\d+) +(\S+) +(-?\d+) +(\d+) (.*?) *$", re.MULTILINE)
         theirs = Counter(found[1:] for found in row.findall(both.theirs))
         mine = Counter(
-            (row["comm"], str(row["FD"]), str(row["ERR"]), row["PATH"]) for row in rows_of(both.mine)
+            (row["COMM"], str(row["FD"]), str(row["ERR"]), row["PATH"]) for row in rows_of(both.mine)
         )
     assert mine == theirs and mine.total() == 31
 
@@ -143,7 +143,7 @@ def test_filelife(ebt: Ebt, work: Work) -> None:
     with side_by_side(ebt, work, LIVES, "filelife -p $PID", "AGE", "-f json filelife -p $PID") as both:
         row = re.compile(r"^[\d:]+ +(\d+) +(\S+) +([\d.]+) +(\S+) *$", re.MULTILINE)
         found = [(comm, name, float(age)) for _, comm, age, name in row.findall(both.theirs)]
-        mine = [(row["comm"], row["FILE"], row["AGE(s)"]) for row in rows_of(both.mine)]
+        mine = [(row["COMM"], row["FILE"], row["AGE(s)"]) for row in rows_of(both.mine)]
     # theirs come processor by processor
     theirs = sorted(found, key=lambda item: int(item[1].removeprefix("short")))
     assert [name for _, name, _ in mine] == [f"short{n}" for n in range(11)]

@@ -357,9 +357,9 @@ def test_a_script(ebt: Ebt, tmp_path: Path) -> None:
         "config = { print_maps_on_exit = false }\n"
         'begin {\n    @x = $1;\n    printf("%d %s %d\\n", $1, str($2), $#);\n}\n'
     )
-    assert ebt("-q", file, "23", "word").stdout == "23 word 2\n\n\n"
-    assert ebt("-q", "-", "23", "word", stdin=file.read_text()).stdout == "23 word 2\n\n\n"
-    assert ebt("-q", file, "--", "23", "word").stdout == "23 word 2\n\n\n"
+    assert ebt("-q", file, "23", "word").stdout == "23 word 2\n"
+    assert ebt("-q", "-", "23", "word", stdin=file.read_text()).stdout == "23 word 2\n"
+    assert ebt("-q", file, "--", "23", "word").stdout == "23 word 2\n"
 
 
 def test_settings(ebt: Ebt) -> None:

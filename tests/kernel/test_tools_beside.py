@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,10 +45,33 @@ def original(name: str) -> list[str]:
 
 
 def settle(peer: Running, told: str) -> None:
-    """Wait until the original has attached, which it tells; one that cannot on this kernel skips the test."""
+    """Wait until the original has attached, which it tells; one that cannot on this kernel skips the test.
+
+    Some tell so before they have opened the buffer for what they see: then they must have gone to wait.
+    """
     assert until(lambda: told in peer.out or peer.process.poll() is not None, 20), peer.err
+    until(lambda: peer.process.poll() is not None or _waits(peer.pid))  # one that is busy is there too
     if peer.process.poll() is not None:
-        pytest.skip(f"the original does not run on this kernel: {(peer.err or peer.out).strip()[-200:]}")
+        pytest.skip(f"the original does not run on this kernel: {_reason(peer.err or peer.out)}")
+
+
+def _waits(pid: int) -> bool:
+    """Whether the process sleeps, each time that one looks in three tenths of a second."""
+    for _ in range(3):
+        time.sleep(0.1)
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:  # it has ended
+            return False
+        if state != "S":
+            return False
+    return True
+
+
+def _reason(text: str) -> str:
+    """The first line that tells a failure: what follows are consequences, and the verifier's log."""
+    lines = text.strip().splitlines() or ["it says nothing"]
+    return next((line for line in lines if re.search("error|fail|no such|not found", line, re.I)), lines[-1])
 
 
 @pytest.mark.tool("biolatency")

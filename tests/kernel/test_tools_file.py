@@ -6,6 +6,8 @@ The lab runs the same on its kernels (tests/lab/test_tools_file.py), on file sys
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +18,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, lines, only_line
+from tests.kernel.support import fresh, lines, only_line, running, until
+from tests.kernel.test_tools_block import rows_of
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel
@@ -105,7 +108,7 @@ def test_opensnoop(ebt: Ebt, work: Work) -> None:
     assert [row["MODE"] for row in opened] == [None] * 23
     assert len(failed) == 7 and {(row["FD"], row["ERR"]) for row in failed} == {(-1, 2)}
     assert [(row["PATH"], row["MODE"]) for row in created] == [("there", 0o640)]
-    assert set(rows[0]) == {"pid", "comm", "FD", "ERR", "FLAGS", "MODE", "PATH"}
+    assert set(rows[0]) == {"PID", "COMM", "FD", "ERR", "FLAGS", "MODE", "PATH"}
 
 
 @pytest.mark.tool("opensnoop")
@@ -114,8 +117,20 @@ def test_opensnoop_of_a_command(ebt: Ebt, work: Work) -> None:
     result = ebt("-q", "-f", "json", "opensnoop", "--callers", "--exec", work(OPENS), timeout=60)
     rows = [json.loads(line) for line in lines(result.stdout)]
     found = [row["data"] for row in rows if row["type"] == "row"]
-    assert counted(found, "PATH")["/no/such/file"] == 7 and len({row["pid"] for row in found}) == 1
+    assert counted(found, "PATH")["/no/such/file"] == 7 and len({row["PID"] for row in found}) == 1
     assert any(row["CALLER"] for row in found)
+
+
+@pytest.mark.tool("opensnoop")
+def test_opensnoop_does_not_see_itself(ebt: Ebt) -> None:
+    """What attaching needs of files is read before the first probe is attached."""
+    for _ in range(2):  # the first run may keep what it has compiled
+        with running([*ebt.command, "-f", "json", "opensnoop"]) as tool:
+            tool.wait_for("attached_probes")
+            os.close(os.open("/dev/null", os.O_RDONLY))
+            assert until(lambda: "/dev/null" in tool.out)
+            callers = {row["PID"] for row in rows_of(tool.end(signal.SIGINT).stdout)}
+    assert os.getpid() in callers and tool.pid not in callers
 
 
 @pytest.mark.tool("opensnoop")
@@ -168,7 +183,7 @@ def test_syncsnoop(ebt: Ebt, work: Work) -> None:
     assert counted(rows, "CALL") == {
         "fsync": 5, "fdatasync": 3, "sync": 1, "syncfs": 1, "sync_file_range": 1, "msync": 2,
     }  # fmt: skip
-    assert set(rows[0]) == {"TIME(s)", "comm", "CALL"}
+    assert set(rows[0]) == {"TIME(s)", "COMM", "CALL"}
     assert tool_rows(ebt, "syncsnoop", "--comm", work.name, "-p", "1", command=work(SYNCS)) == []
 
 

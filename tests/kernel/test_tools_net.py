@@ -19,12 +19,18 @@ pytestmark = pytest.mark.kernel
 TIMES, SENT, ANSWERED = 23, 30011, 5003
 
 
+_given: set[int] = set()
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port at which nobody listens."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
-        found.bind((host, 0))
-        port: int = found.getsockname()[1]
-        return port
+    """A port at which nobody listens, another one each time: loads are told apart by it."""
+    while True:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
+            found.bind((host, 0))
+            port: int = found.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def connections(port: int, times: int = TIMES, host: str = "127.0.0.1") -> str:

@@ -66,9 +66,9 @@ def test_one_exit_probe(trace: Trace, feature: str) -> None:
     ], run.out  # fmt: skip
 
 
-@pytest.mark.parametrize("feature", ["", "tracepoint"])
+@pytest.mark.parametrize("feature", ["", "fentry", "tracepoint", "fentry,tracepoint"])
 def test_system_calls(trace: Trace, feature: str) -> None:
-    """By tracepoints, and by the functions that serve the calls; one has no arguments."""
+    """By trampolines, by tracepoints, and by the functions that serve the calls; one has no arguments."""
     name = fresh()
     program = f"""
         syscall:openat /comm == "{name}"/ {{ @in[str(args.filename, 32), args.flags & 3] = count(); }}

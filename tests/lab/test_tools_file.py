@@ -73,8 +73,8 @@ def test_filelife(ebt: Ebt, work: Work) -> None:
     command = work(LIVES)
     rows = tool_rows(ebt, "filelife", "--comm", work.name, command=command)
     assert sorted(row["FILE"] for row in rows) == sorted(f"short{n}" for n in range(11))
-    assert all(0.3 <= row["AGE(s)"] < 60 and row["comm"] == work.name for row in rows)
-    assert [*rows[0]] == ["TIME", "pid", "comm", "AGE(s)", "FILE"]
+    assert all(0.3 <= row["AGE(s)"] < 60 and row["COMM"] == work.name for row in rows)
+    assert [*rows[0]] == ["TIME", "PID", "COMM", "AGE(s)", "FILE"]
     rows = tool_rows(ebt, "filelife", "--comm", work.name, "-F", command=command)
     assert rows[0]["FILE"] == f"/{work.folder.name}/short0"
     assert tool_rows(ebt, "filelife", "--comm", work.name, "-p", "1", command=command) == []

@@ -45,6 +45,13 @@ WRONG = {
         "behind the map, table() takes TITLE = COLUMN, sort = COLUMN, top = NUMBER, begins = TEXT",
     "@a[1] = 5; table(@a, begins = 1);": "table(): begins is a literal text, of the first part of the key",
     "@a[1] = 5; table(@a, SIZE = b);": "there is no such column",
+    "@a[1] = 5; table(@a, SIZE = @b[key]);": "undefined map: @b",
+    "@a[1] = 5; @b = 5; table(@a, SIZE = @b[key]);": "@b has no keys",
+    "@a[1] = 5; @b[1] = 5; table(@a, SIZE = @b[a]);": "another map is read under a part of the key",
+    '@a[1] = 5; @b["x"] = 5; table(@a, SIZE = @b[key]);':
+        "@b has keys of type string[2], and 'key' is int8",
+    "@a[1] = 5; @b[1] = count(); table(@a, SIZE = @b[key]);":
+        "@b holds count_t, and a column a plain value",
     "@a[1] = 5; table(@a, SIZE = kb(b));": "kb() of what is no column",
     "@a[1] = 5; table(@a, SIZE = kb(key));": "kb() makes text of a number among the values",
     "emit(0 ? pid : ());": "this row has no column",

@@ -80,7 +80,7 @@ HIST = Dump("@h", "hist", True, [("", '[{"min": 0, "max": 0, "count": 1}]')])
         (lambda w: w.attached(2), '{"type": "attached_probes", "count": 2, "data": {"probes": 2}}\n'),
         (lambda w: w.lost(3), '{"type": "lost_events", "count": 3, "data": {"events": 3}}\n'),
         (lambda w: w.line("READY"), "READY\n"),
-        (lambda w: w.end(), ""),
+        (lambda w: w.end(True), ""),
     ],
 )
 def test_json_lines(action: Callable[[Writer], None], line: str) -> None:
@@ -133,7 +133,8 @@ def test_quote(text: str, quoted: str) -> None:
         (lambda w: w.map(SCALAR), "@: 42\n"),
         (lambda w: w.map(Dump("@h", "hist", True, [("", "row\n")])), "@h:\nrow\n\n"),
         (lambda w: w.map(Dump("@h", "hist", False, [("k", "row\n")])), "@h[k]:\nrow\n\n"),
-        (lambda w: w.end(), "\n\n"),
+        (lambda w: w.end(True), "\n\n"),
+        (lambda w: w.end(False), ""),
         (lambda w: w.line("READY"), "READY\n"),
         (lambda w: w.printf(["\udcff\udcfe\n"]), "\udcff\udcfe\n"),
     ],

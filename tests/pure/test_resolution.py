@@ -49,6 +49,25 @@ def test_each_feature_has_a_fallback(kernel: RecordedMachine, feature: str) -> N
         compile_script(Source("x.ebt", f"{text} {{ @ = count(); }}"), lacking, (), {})
 
 
+def test_a_system_call_that_asks_of_its_entry(kernel: RecordedMachine) -> None:
+    """By trampoline, which needs no hidden program for args; not where the registers are replaced."""
+    able = kernel.supports("fentry").works
+    for text, programs in (
+        ("sysret:openat { @[args.flags] = count(); }", 1), ("sysret:read { @ = sum(duration); }", 2)
+    ):  # fmt: skip
+        (item,) = resolved(text, kernel)
+        taken = next(word for word in chosen(item) if not word.reason)
+        assert (taken.mechanism, taken.place) == (
+            ("fexit", "__x64_sys_" + text[7:].split()[0]) if able
+            else ("tracepoint", "sys_exit_" + text[7:].split()[0])
+        ), text  # fmt: skip
+        plan = compile_script(Source("x.ebt", text), kernel, (), {}).plan
+        assert len(plan.programs) == (programs if able else 2), text
+    for text in ("sysret:openat { @ = count(); }", "sysret:execve { @[args.argv] = count(); }"):
+        (item,) = resolved(text, kernel)
+        assert [word.mechanism for word in chosen(item) if not word.reason] == ["tracepoint"], text
+
+
 def test_exists_says_what_attaches(kernel: RecordedMachine) -> None:
     """exists("KIND:f") is whether a probe of that text, with an empty body, could be attached."""
     for text in (

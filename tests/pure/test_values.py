@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import pytest
@@ -38,6 +39,7 @@ from lang.types import (
     Type,
     size_of,
 )
+from runtime import libbcc, usersymbols
 from runtime.formatters import cgroup_path, errname, formatter, mac, signame, timestamp, username
 from runtime.symbolize import Found, Symbolizer
 from runtime.values import Style, Values, json_int
@@ -223,3 +225,26 @@ def test_integers_that_a_double_cannot_hold_are_strings() -> None:
     assert json_int(2**53 + 1) == '"9007199254740993"'
     assert json_int(2**63) == "9223372036854775808"
     assert json_int(-(2**63) + 1) == '"-9223372036854775807"'
+
+
+def test_the_symbols_of_processes_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile of many short processes does not keep the symbols of all."""
+    alive: list[int] = []
+
+    class Cache:
+        def __init__(self, pid: int) -> None:
+            self.pid = pid
+            alive.append(pid)
+
+        def resolve(self, address: int) -> Found:
+            return f"f{self.pid}", address, "binary"
+
+        def close(self) -> None:
+            alive.remove(self.pid)
+
+    monkeypatch.setattr(libbcc, "SymbolCache", Cache)
+    monkeypatch.setattr(usersymbols, "_kept", OrderedDict())
+    for pid in range(200):
+        assert usersymbols.user_symbol(pid, 7) == (f"f{pid}", 7, "binary")
+        assert usersymbols.user_symbol(0, 8) == ("f0", 8, "binary")  # asked for again and again: it stays
+    assert len(alive) == 64 and alive.count(0) == 1

@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct at_reads_key {
     char key0[16];
 };
@@ -23,11 +25,15 @@ struct on_sys_exit_read_record {
     s64 ret;
 };
 
+struct ebt_losses {
+    u64 count[3];
+};
+
 BPF_TABLE("percpu_array", u32, u64, at_bytes, 66);  // @bytes: hist_t
 BPF_TABLE("percpu_hash", struct at_reads_key, u64, at_reads, 4096);  // @reads[string[16]]: count_t
 BPF_TABLE("percpu_hash", struct at_total_key, s64, at_total, 4096);  // @total[(uint32,string[16])]: sum_t
 BPF_TABLE("array", u32, struct at_last_value, at_last, 1);  // @last: uint64
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 3);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
 
 // The bucket of a power-of-two histogram: 0 for negatives, then 2^bits buckets for each power of two.
 static __always_inline u64 ebt_hist_bucket(s64 n, u32 bits)
@@ -48,13 +54,11 @@ static __always_inline u64 ebt_hist_bucket(s64 n, u32 bits)
     return ((shift + 1) << bits) + (((u64)n >> shift) & ((1ULL << bits) - 1)) + 1;
 }
 
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
+
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // tracepoint:syscalls:sys_exit_read
 int on_sys_exit_read(struct on_sys_exit_read_record *ctx)

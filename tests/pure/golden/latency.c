@@ -4,22 +4,26 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct at_us_key {
     char key0[16];
     u64 bucket;
 };
 
+struct ebt_losses {
+    u64 count[3];
+};
+
 BPF_TABLE("hash", u32, u64, at_start, 4096);  // @start[uint32]: uint64
 BPF_TABLE("percpu_hash", struct at_us_key, u64, at_us, 16384);  // @us[string[16]]: lhist_t
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 3);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
+
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
 
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // The bucket of a linear histogram: 0 below `low`, the last one above `high`.
 static __always_inline u64 ebt_lhist_bucket(s64 n, s64 low, s64 high, u64 step)
@@ -77,7 +81,6 @@ int on_vfs_read_return(struct pt_regs *ctx)
     }
 #line 4 "latency.ebt"
     // delete(@start, tid)
-    u32 key_3 = tid;
-    at_start.delete(&key_3);
+    at_start.delete(&key);
     return 0;
 }

@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct printf_0 {
     u32 site;
     u32 unused;
@@ -28,21 +30,23 @@ struct print_map_1 {
     u32 unused;
 };
 
+struct ebt_losses {
+    u64 count[1];
+};
+
 BPF_TABLE("array", u32, struct at_others_value, at_others, 1);  // @others: int64
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 1);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
 BPF_RINGBUF_OUTPUT(ebt_events, 4096);  // what the script prints
 
 // Hide from the C compiler what a pointer points to (it would put a constant text into .rodata, which BCC has not),
 // or where a value was read (it would compute that address, which the verifier refuses of the context).
 #define ebt_opaque(pointer) asm volatile("" : "+r"(pointer))
 
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
+
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // tracepoint:syscalls:sys_enter_openat
 int on_sys_enter_openat(struct on_sys_enter_openat_record *ctx)

@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 1
+
 struct ebt_extreme_u64 {
     u64 value;
     u64 written;
@@ -37,18 +39,20 @@ struct ebt_tuple_3 {
     struct ebt_extreme_u64 longest;
 };
 
+struct ebt_losses {
+    u64 count[3];
+};
+
 BPF_TABLE("percpu_hash", struct at_run_key, struct ebt_tuple_1, at_run, 4096);  // @run[(uint32,uint64)]: record { .times = count_t, .longest = umax_t, .name = string[16] }
 BPF_TABLE("array", u32, struct ebt_setting, ebt_settings, 1);  // what is known at start
 BPF_TABLE("percpu_array", u32, struct ebt_tuple_3, at_all, 1);  // @all: record { .times = count_t, .longest = umax_t }
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 3);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
+
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
 
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // An aggregation is kept for each CPU, at an offset into the map's value: its value over all of them. There is no CPU behind the last one.
 #define EBT_CPUS 2
@@ -67,16 +71,12 @@ static __always_inline u64 ebt_total_u64(void *map, const void *key, u32 offset)
     return total;
 }
 
-// The address of a map or a callback by its number: ebt puts it in when it loads the program.
-#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
-
 // tracepoint:sched:sched_switch
 int on_sched_switch(void *ctx)
 {
 #line 3 "records.ebt"
     // $cpu = cpu
     u64 cpu = bpf_get_smp_processor_id();
-    u64 cpu_2 = cpu;
 #line 4 "records.ebt"
     // @run[pid, $cpu].times = count()
 #line 5 "records.ebt"
@@ -84,14 +84,13 @@ int on_sched_switch(void *ctx)
 #line 6 "records.ebt"
     // @run[pid, $cpu].name = comm
     u64 now = bpf_ktime_get_boot_ns();
-    u32 first = 0;
-    struct ebt_setting *setting = ebt_settings.lookup(&first);
-    u64 elapsed = setting ? now - setting->start_ns : 0;
+    struct ebt_setting *setting = ebt_refer(0 /* ebt_settings */);
+    u64 elapsed = now - setting->start_ns;
     struct at_run_key key = {};
     u64 pid_tgid = bpf_get_current_pid_tgid();
     u32 pid = pid_tgid >> 32;
     key.key0 = pid;
-    key.key1 = cpu_2;
+    key.key1 = cpu;
     struct ebt_tuple_1 *run = at_run.lookup(&key);
     if (!run) {
         struct ebt_tuple_1 new = {};
@@ -127,24 +126,19 @@ int on_sched_switch(void *ctx)
     }
 #line 8 "records.ebt"
     // @all.times = count()
-    u32 first_2 = 0;
-    struct ebt_tuple_3 *all = at_all.lookup(&first_2);
-    if (all) {
-        all->times += 1;
-    }
 #line 9 "records.ebt"
     // @all.longest = max(@run[pid, $cpu].times)
-    {
-        struct at_run_key key_3 = {};
-        key_3.key0 = pid;
-        key_3.key1 = cpu_2;
-        u64 over_cpus = ebt_total_u64(ebt_refer(0 /* at_run */), &key_3, 0);
-        struct ebt_tuple_3 *all_2 = at_all.lookup(&first_2);
-        if (all_2) {
-            if (!all_2->longest.written || over_cpus > all_2->longest.value)
-                all_2->longest.value = over_cpus;
-            all_2->longest.written = 1;
-        }
+    struct at_run_key key_3 = {};
+    key_3.key0 = pid;
+    key_3.key1 = cpu;
+    u64 over_cpus = ebt_total_u64(ebt_refer(2 /* at_run */), &key_3, 0);
+    u32 first = 0;
+    struct ebt_tuple_3 *all = at_all.lookup(&first);
+    if (all) {
+        all->times += 1;
+        if (!all->longest.written || over_cpus > all->longest.value)
+            all->longest.value = over_cpus;
+        all->longest.written = 1;
     }
     return 1;
 }

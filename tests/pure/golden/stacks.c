@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct ebt_stack {
     u64 id;
     u32 frames;
@@ -24,13 +26,17 @@ struct on_profile_hz_99_scratch {
     u64 frames[127] __attribute__((aligned(8)));
 };
 
+struct ebt_losses {
+    u64 count[2];
+};
+
 struct ebt_scratch_area {
     u64 words[127];
 };
 
 BPF_TABLE("percpu_hash", struct at__key, u64, at_, 4096);  // @[(kstack_bpftrace_127,ustack_bpftrace_3,string[16])]: count_t
 BPF_TABLE("hash", u64, struct ebt_frames, ebt_stacks, 8192);  // stacks by their hash
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 2);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
 BPF_TABLE("percpu_array", u32, struct ebt_scratch_area, ebt_scratch, 1);  // memory that is too much for the stack, one entry a program
 
 // Keep the frames of a stack in ebt_stacks under their hash, and give the hash in their place.
@@ -61,13 +67,11 @@ static __always_inline void ebt_take_stack(void *ctx, struct ebt_stack *out, u64
         ebt_keep_stack(out, frames, (u32)got / 8);
 }
 
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
+
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // profile:hz:99
 int on_profile_hz_99(void *ctx)
@@ -81,7 +85,9 @@ int on_profile_hz_99(void *ctx)
     struct at__key key = {};
     ebt_take_stack(ctx, &key.key0, scratch->frames, 1016, 0);
     ebt_take_stack(ctx, &key.key1, scratch->frames, 24, 256);
-    key.key1.pid = bpf_get_current_pid_tgid() >> 32;
+    u64 pid_tgid = bpf_get_current_pid_tgid();
+    u32 pid = pid_tgid >> 32;
+    key.key1.pid = pid;
     bpf_get_current_comm(&key.key2, 16);
     u64 *entry = at_.lookup(&key);
     if (entry) {

@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct file {
     u8 unused_0[40];
     struct inode *f_inode;
@@ -47,16 +49,18 @@ struct at__key {
     char key1[16];
 };
 
+struct ebt_losses {
+    u64 count[2];
+};
+
 BPF_TABLE("hash", struct at__key, struct at__value, at_, 4096);  // @[(uint64,string[16])]: (int64,uint32)
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 2);  // what was lost, and where
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
+
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
 
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // fexit:vfs_read
 int on_vfs_read_return(u64 *ctx)
@@ -70,24 +74,22 @@ int on_vfs_read_return(u64 *ctx)
     // $inode = args.file.f_inode
     struct file *file = (struct file *)ctx[0];
     struct inode *f_inode = file->f_inode;
-    struct inode *inode = f_inode;
 #line 3 "structs.ebt"
     // $parent = curtask.real_parent
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct task_struct *real_parent = 0;
+    struct task_struct *real_parent;
     bpf_probe_read_kernel(&real_parent, sizeof(real_parent), &task->real_parent);
-    struct task_struct *parent = (struct task_struct *)real_parent;
 #line 4 "structs.ebt"
     // @[$inode.i_ino, $parent.comm] = (retval, $inode.i_sb.s_dev)
     struct at__value new = {};
     new.value.f0 = result;
-    struct super_block *i_sb = inode->i_sb;
+    struct super_block *i_sb = f_inode->i_sb;
     u32 s_dev = i_sb->s_dev;
     new.value.f1 = s_dev;
     struct at__key key = {};
-    u64 i_ino = inode->i_ino;
+    u64 i_ino = f_inode->i_ino;
     key.key0 = i_ino;
-    bpf_probe_read_kernel_str(&key.key1, 16, (void *)&parent->comm);
+    bpf_probe_read_kernel_str(&key.key1, 16, (void *)&real_parent->comm);
     if (at_.update(&key, &new) < 0) {
         ebt_count_lost(1);
     }

@@ -4,6 +4,8 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+#define EBT_LOST 0
+
 struct ebt_tuple_1 {
     s64 f0;
     char f1[16];
@@ -21,16 +23,18 @@ struct exit_1 {
     s64 field0;
 };
 
-BPF_TABLE("percpu_array", u32, u64, ebt_lost, 1);  // what was lost, and where
+struct ebt_losses {
+    u64 count[1];
+};
+
+BPF_TABLE("array", u32, struct ebt_losses, ebt_lost, 1);  // what was lost, and where
 BPF_RINGBUF_OUTPUT(ebt_events, 4096);  // what the script prints
 
+// The address of a map or a callback by its number: ebt puts it in when it loads the program.
+#define ebt_refer(number) ((void *)bpf_pseudo_fd(1, 0xEB700000 + (number)))
+
 // Count what could not be kept: an event (0), or one kind of trouble at one place of the script.
-static __always_inline void ebt_count_lost(u32 what)
-{
-    u64 *count = ebt_lost.lookup(&what);
-    if (count)
-        *count += 1;
-}
+#define ebt_count_lost(what) __sync_fetch_and_add(&((struct ebt_losses *)ebt_refer(EBT_LOST))->count[what], 1)
 
 // begin
 int on_begin(void *ctx)
