@@ -27,6 +27,7 @@ from tests.conftest import PATIENCE, Ebt, Result
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "tests/workload/work.py"
+CLOSING = 5  # seconds in which the pipes of what has ended are read to their ends
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 # the same everywhere: no .pyc is written, nothing of the environment or the site is read
 PYTHON = [sys.executable, "-I", "-S", "-B"]
@@ -186,6 +187,8 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+        for reader in self._readers:  # which may be at a stream's last lines
+            reader.join(CLOSING)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream:
                 with suppress(BrokenPipeError):

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def _alone(ours: _Run, theirs: _Run) -> Pair:
     """Scripts that end by themselves."""
     with running(ours.command, ours.environment) as one, running(theirs.command, theirs.environment) as other:
         for process, its in ((one, ours), (other, theirs)):
-            process.tell(its.text)
+            with suppress(BrokenPipeError):  # one that refuses its program does not wait for its input
+                process.tell(its.text)
             process.close()
         return Pair(one.end(), other.end())
 
