@@ -49,9 +49,9 @@ class Ready:
         return Object.from_bytes(self.code)
 
 
-def find(asked: Asked) -> Ready | None:
+def find(key: str) -> Ready | None:
     """The program compiled before; None where there is none, or where something has changed since."""
-    body = cachefile.load(KIND, _key(asked))
+    body = cachefile.load(KIND, key)
     if body is None:
         return None
     try:
@@ -83,14 +83,14 @@ def _holds(ready: Ready) -> bool:
         return False
 
 
-def keep(asked: Asked, ready: Ready) -> None:
+def keep(key: str, ready: Ready) -> None:
     """Remember the program. What cannot be written costs only the time to compile it again."""
-    cachefile.store(KIND, _key(asked), dumps(ready, protocol=5), MOST)
+    cachefile.store(KIND, key, dumps(ready, protocol=5), MOST)
 
 
-def forget(asked: Asked) -> None:
+def forget(key: str) -> None:
     """The kernel refused what is kept: it is not what compiling would give now."""
-    cachefile.remove(KIND, _key(asked))
+    cachefile.remove(KIND, key)
 
 
 def stamps(paths: Iterable[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -113,16 +113,25 @@ def imported(sources: Iterable[Source]) -> list[str]:
     return [*paths, *(os.path.dirname(path) or "." for path in paths)]
 
 
-def _key(asked: Asked) -> str:
+def key_of(asked: Asked) -> str:
+    """Names what was asked for and all that the answer depends on, as it is before anything is compiled."""
     environment = sorted(
         f"{name}={value}" for name, value in os.environ.items() if f"{name}=".startswith(_NAMED_SETTINGS)
     )
     system = os.uname()
     parts = (
-        asked.words, asked.tool, asked.source.name, asked.source.text, os.getcwd(), environment, os.geteuid(),
+        asked.words, asked.tool, asked.source.name, asked.source.text, _here(), environment, os.geteuid(),
         system.release, system.version, boot_key(), _code(), os.stat("/proc/self/ns/pid").st_ino,
     )  # fmt: skip
     return repr(parts)
+
+
+def _here() -> str:
+    """The folder that relative paths start from; empty if it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _code() -> tuple[object, ...]:

@@ -32,7 +32,8 @@ NEEDS_ROOT = "tracing needs root (or CAP_BPF and CAP_PERFMON); 'ebt compile' wor
 
 def run_asked(asked: Asked, sources: list[Source]) -> int:
     """Run the script until it ends. Raises what ebt.failures describes, and About."""
-    found = _load_kept(asked, sources) or _load_built(asked, sources)
+    key = kept.key_of(asked)
+    found = _load_kept(asked, key, sources) or _load_built(asked, key, sources)
     if found is None:
         return 0
     ready, loaded, begun = found
@@ -41,11 +42,11 @@ def run_asked(asked: Asked, sources: list[Source]) -> int:
         return code
 
 
-def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
+def _load_kept(asked: Asked, key: str, sources: list[Source]) -> _Found | None:
     """Load what was compiled before; None where it must be compiled (again)."""
     if os.geteuid() != 0 or asked.front.verbose or asked.front.stage:
         return None
-    ready = kept.find(asked)
+    ready = kept.find(key)
     if ready is None:
         return None
     sources.append(asked.source)
@@ -56,7 +57,7 @@ def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
         try:
             loaded: Loaded = tracing.load(ready.plan, ready.object, _TypesOnDemand())
         except tracing.LoadError:  # compiled anew it may do; if not, the message knows the C
-            kept.forget(asked)
+            kept.forget(key)
             sources.clear()
             return None
     if ready.options.warnings:
@@ -65,7 +66,7 @@ def _load_kept(asked: Asked, sources: list[Source]) -> _Found | None:
     return ready, loaded, None
 
 
-def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
+def _load_built(asked: Asked, key: str, sources: list[Source]) -> _Found | None:
     """Compile and load; a second time where the verifier does not agree to what the program loads itself."""
     early = _Early()
     built = _build(asked, sources, early)
@@ -84,7 +85,7 @@ def _load_built(asked: Asked, sources: list[Source]) -> _Found | None:
         built, loaded = other, _load(other, early)
         tell(f"warning: {refused}; compiled again without direct_loads")
     # kept when all is attached: nobody waits for it then
-    return built.ready, loaded, partial(kept.keep, asked, built.ready) if built.lasting else None
+    return built.ready, loaded, partial(kept.keep, key, built.ready) if built.lasting else None
 
 
 def _build(

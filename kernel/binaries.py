@@ -25,8 +25,8 @@ def find_binary(name: str, pid: int = 0) -> str | None:
     """
     root = _root_of(pid)
     if "/" in name:
-        path = name if name.startswith("/") or not pid else os.path.join(_cwd_of(pid), name)
-        found = root + os.path.abspath(path)
+        path = name if name.startswith("/") else os.path.join(_cwd_of(pid), name)
+        found = root + os.path.normpath(path)
         return found if os.path.isfile(found) else None
     looks = (_library, _program) if name.startswith("lib") or ".so" in name else (_program, _library)
     for look in looks:
@@ -56,8 +56,9 @@ def _root_of(pid: int) -> str:
 
 
 def _cwd_of(pid: int) -> str:
+    """The folder that the process is in, ours for 0; a removed one has a name that nothing has."""
     try:
-        return os.readlink(f"/proc/{pid}/cwd")
+        return os.readlink(f"/proc/{pid or 'self'}/cwd")
     except OSError:
         return "/"
 
@@ -67,7 +68,7 @@ def _program(name: str, pid: int, root: str) -> str | None:
         from shutil import which  # it brings three kinds of compression along
 
         found = which(name)
-        return os.path.abspath(found) if found else None
+        return os.path.join(_cwd_of(0), found) if found else None
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = f"{root}{folder}/{name}"
         if os.path.isfile(path) and os.access(path, os.X_OK):

@@ -289,6 +289,10 @@ def _asked(request: int) -> bytes:
 
 def _compile(request: int, tree: str, printed: int) -> bytes:
     libbcc.library()
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # removed; BCC wants to go back to where it was
+        os.chdir("/")
     _hide_kallsyms(tree)
     for name in ("ARCH", "BCC_LINUX_VERSION_CODE", "BCC_KERNEL_MODULES_SUFFIX"):
         os.environ.pop(name, None)

@@ -87,7 +87,7 @@ def run(
     attached. `reader_fd` is the descriptor whose closing ends the run (a pipe on standard output). The
     programs are detached on every way out, also by an exception. `control` is for other threads. `pictures`
     are drawn at the end; without `folded_text` the script's folded() prints nothing, as the picture shows it.
-    `begun` is called once everything is attached.
+    `begun` is called once everything is attached and the child goes on: for what nobody shall wait for.
     """
     cpus = cpus or possible_cpus()
     if access is None:
@@ -174,11 +174,14 @@ class Session:
         if child is not None:
             stops.watch_process(child.pid, "child ended")
             os.kill(child.pid, signal.SIGCONT)
+        deadline = None if duration is None else time.monotonic() + duration
+        if self.begun is not None:
+            self.begun()
         if self._loaded.iterate():
             stops.stop("the iteration is over")
         if not self._plan.waits:
             stops.stop("nothing is attached")
-        self._loop(stops, None if duration is None else time.monotonic() + duration)
+        self._loop(stops, deadline)
         self._end(stops)
         return self.actions.exit_code or 0
 
@@ -233,8 +236,6 @@ class Session:
         self._writer.attached(attach_script(self._loaded, self._plan, self._writer, child))
         if NOTIFY in os.environ:
             self._writer.line(NOTIFY)
-        if self.begun is not None:
-            self.begun()
 
     # --- events ---
 

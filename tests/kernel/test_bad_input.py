@@ -301,3 +301,19 @@ def test_closed_or_full_descriptors(ebt: Ebt, tmp_path: Path, how: str) -> None:
             assert result.rc == 1 and re.fullmatch(r"ebt: error: .*No space left on device\n", message), words
         else:
             assert (result.rc, message) == (0, ""), (words, result)
+
+
+def test_in_a_folder_that_was_removed(ebt: Ebt, tmp_path: Path) -> None:
+    """It needs no folder; what is named from there is not there."""
+    folder = tmp_path / "removed"
+    program = "begin { print(23); exit(); } uprobe:libc:puts {}"
+    script = shlex.join([*ebt.command, "-q", "-e", program])
+    wrong = shlex.join([*ebt.command, "-e", "uprobe:./program:main {}"])
+    folder.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", f'rmdir "$PWD"; {script} && {script}; {wrong}'],
+        cwd=folder, capture_output=True, text=True, timeout=60 * PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.stdout.split(), done.returncode) == (["23", "23"], 1)
+    assert "no program or library './program' is found" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ebt import kept
-from ebt.asked import Asked, read_asked
-from tests.conftest import ROOT
+from ebt.asked import read_asked
+from tests.conftest import PATIENCE, ROOT
 
 pytestmark = pytest.mark.kernel
 
@@ -37,10 +38,10 @@ def run(*words: str) -> tuple[str, str]:
     return done.stdout, done.stderr.split()[-1].rpartition(":")[2]
 
 
-def asked(*words: str) -> Asked:
+def key_of(*words: str) -> str:
     found = read_asked(words)
     assert found is not None
-    return found
+    return kept.key_of(found)
 
 
 def entries(home: Path) -> list[Path]:
@@ -52,6 +53,27 @@ def test_the_second_run_needs_no_compiler(home: Path) -> None:
     assert first[0] == second[0] and first[0].startswith("23 ")
     assert (first[1], second[1]) == ("compiled", "kept")
     assert entries(home)[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_the_child_goes_on_before_the_program_is_kept(home: Path) -> None:
+    """Nobody waits for what is kept: not the command that is traced either."""
+    slowly = textwrap.dedent(f"""
+        import os, sys, time
+        sys.path[0] = {str(ROOT)!r}
+        from ebt import cli, kept
+        def keep(*_):
+            end = time.monotonic() + {10 * PATIENCE}
+            while not os.path.exists("made") and time.monotonic() < end:
+                time.sleep(0.01)
+            print("made" if os.path.exists("made") else "waited for")
+        kept.keep = keep
+        sys.exit(cli.main())
+    """)
+    words = ("-q", "-e", "interval:s:60 { exit(); }", "-c", f"/usr/bin/touch {home}/made")
+    done = subprocess.run(
+        [sys.executable, "-c", slowly, *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["made"], done
 
 
 @pytest.mark.parametrize("other", [["-q", "--unsafe", "-e", SCRIPT], ["-q", "-e", SCRIPT + " "]])
@@ -90,7 +112,7 @@ def test_a_damaged_entry_is_not_used(home: Path) -> None:
     data = bytearray(entry.read_bytes())
     data[len(data) // 2] ^= 1
     entry.write_bytes(bytes(data))
-    assert kept.find(asked("-q", "-e", SCRIPT)) is None
+    assert kept.find(key_of("-q", "-e", SCRIPT)) is None
     entry.write_bytes(bytes(data)[: len(data) // 2])
     assert run("-q", "-e", SCRIPT)[1] == "compiled"
     assert run("-q", "-e", SCRIPT)[1] == "kept"
@@ -104,12 +126,12 @@ def test_a_folder_that_others_can_write_is_not_used(home: Path) -> None:
 
 def test_a_program_that_the_kernel_refuses_is_compiled_anew(home: Path) -> None:
     run("-q", "-e", SCRIPT)
-    words = asked("-q", "-e", SCRIPT)
-    ready = kept.find(words)
+    key = key_of("-q", "-e", SCRIPT)
+    ready = kept.find(key)
     assert ready is not None
     spoiled = bytearray(ready.code)
     spoiled[-8:] = b"\xff" * 8  # the last instruction: no longer an exit
-    kept.keep(words, kept.Ready(ready.options, ready.plan, bytes(spoiled)))
+    kept.keep(key, kept.Ready(ready.options, ready.plan, bytes(spoiled)))
     output, how = run("-q", "-e", SCRIPT)
     assert output.startswith("23 ") and how == "compiled"
 
@@ -117,10 +139,10 @@ def test_a_program_that_the_kernel_refuses_is_compiled_anew(home: Path) -> None:
 def test_the_oldest_entries_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "MOST", 3)
     run("-q", "-e", SCRIPT)
-    ready = kept.find(asked("-q", "-e", SCRIPT))
+    ready = kept.find(key_of("-q", "-e", SCRIPT))
     assert ready is not None
     for number in range(5):
-        kept.keep(asked("-e", f"begin {{ @ = {number}; }}"), ready)
+        kept.keep(key_of("-e", f"begin {{ @ = {number}; }}"), ready)
     assert len(entries(home)) == 3
 
 
@@ -129,9 +151,9 @@ def test_only_plain_values_are_read(home: Path) -> None:
 
     from lang import cachefile
 
-    words = asked("-q", "-e", SCRIPT)
-    cachefile.store(kept.KIND, kept._key(words), dumps(os.system))
-    assert kept.find(words) is None
+    key = key_of("-q", "-e", SCRIPT)
+    cachefile.store(kept.KIND, key, dumps(os.system))
+    assert kept.find(key) is None
 
 
 def test_what_an_option_names_is_looked_up_again(home: Path) -> None:

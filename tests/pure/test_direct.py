@@ -105,10 +105,10 @@ def test_compiled_again_where_the_verifier_disagrees(
     monkeypatch.setattr("ebt.tracing.load", load)
     if not loads:
         with pytest.raises(LoadError, match="invalid mem access"):
-            run._load_built(SimpleNamespace(), [])  # type: ignore[arg-type]
+            run._load_built(SimpleNamespace(), "", [])  # type: ignore[arg-type]
         assert capsys.readouterr().err == ""
         return
-    found = run._load_built(SimpleNamespace(), [])  # type: ignore[arg-type]
+    found = run._load_built(SimpleNamespace(), "", [])  # type: ignore[arg-type]
     assert found is not None and str(found[1]) == "loaded"
     assert asked == [(), ("direct_loads",)]
     assert "compiled again without direct_loads" in capsys.readouterr().err
