@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -48,6 +49,14 @@ def work(*steps: str) -> list[str]:
 def lines(text: str) -> list[str]:
     """The lines that are not empty."""
     return [line for line in text.splitlines() if line.strip()]
+
+
+def rows_of(text: str) -> list[dict[str, Any]]:
+    """The rows, of tables too, in JSON lines."""
+    items = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    rows = [item["data"] for item in items if item["type"] == "row"]
+    tables = [part for item in items if item["type"] == "table" for part in item["data"].values()]
+    return rows + [row for table in tables for row in table]
 
 
 def said(text: str, word: str) -> int:

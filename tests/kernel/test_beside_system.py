@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, fresh, running, until, working
+from tests.kernel.support import Running, fresh, rows_of, running, until, working
 from tests.kernel.test_tools_beside import original, settle
-from tests.kernel.test_tools_block import rows_of
 from tests.kernel.test_tools_net import (
     ANSWERED,
     SENT,

@@ -21,9 +21,8 @@ import pytest
 
 from lang.records import dataclass
 from tests.conftest import IN_LAB, PATIENCE, Ebt
-from tests.kernel.support import fresh, running
+from tests.kernel.support import fresh, rows_of, running
 from tests.kernel.test_tools_beside import original, settle
-from tests.kernel.test_tools_block import rows_of
 from tests.kernel.test_tools_file import OPENS, Work
 
 pytestmark = pytest.mark.kernel

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, running, until, working
-from tests.kernel.test_tools_block import WRITES, name_of, rows_of, written
+from tests.kernel.support import Running, rows_of, running, until, working
+from tests.kernel.test_tools_block import WRITES, name_of, written
 from tests.lab.support import loop_device
 
 pytestmark = pytest.mark.kernel

@@ -71,14 +71,6 @@ def printed(ebt: Ebt, tool: str, *options: str, command: str) -> dict[str, Any]:
     return found
 
 
-def rows_of(text: str) -> list[dict[str, Any]]:
-    """The rows, of tables too, in JSON lines."""
-    items = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    rows = [item["data"] for item in items if item["type"] == "row"]
-    tables = [part for item in items if item["type"] == "table" for part in item["data"].values()]
-    return rows + [row for table in tables for row in table]
-
-
 def total(buckets: list[dict[str, int]]) -> int:
     return sum(bucket["count"] for bucket in buckets)
 

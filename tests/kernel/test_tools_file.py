@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, lines, only_line, running, until
-from tests.kernel.test_tools_block import rows_of
+from tests.kernel.support import fresh, lines, only_line, rows_of, running, until
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt, Refused
-from tests.kernel.support import only_line, running, until, working
-from tests.kernel.test_tools_block import python, rows_of
+from tests.kernel.support import only_line, rows_of, running, until, working
+from tests.kernel.test_tools_block import python
 from tests.lab.support import tool_rows
 
 pytestmark = pytest.mark.kernel

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import fresh, only_line, running, until, working
-from tests.kernel.test_tools_block import group, python, rows_of
+from tests.kernel.support import fresh, only_line, rows_of, running, until, working
+from tests.kernel.test_tools_block import group, python
 from tests.lab.support import tool_rows
 
 __all__ = ["group"]  # a fixture

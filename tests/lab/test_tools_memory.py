@@ -10,8 +10,7 @@ import subprocess
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import running
-from tests.kernel.test_tools_block import rows_of
+from tests.kernel.support import rows_of, running
 from tests.kernel.test_tools_memory import (
     test_memleak_leaves_out_what_is_young,
     test_memleak_of_a_command,

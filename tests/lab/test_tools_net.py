@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import running
+from tests.kernel.support import rows_of, running
 from tests.kernel.test_tools_block import python
 from tests.kernel.test_tools_net import (
     ANSWERED,
@@ -73,17 +73,6 @@ def printed(ebt: Ebt) -> Iterator[dict[str, str]]:
         ended = {name: run.end() for name, run in runs.items()}
         assert {name: result.stderr for name, result in ended.items() if result.stderr} == {}
         yield {name: result.stdout for name, result in ended.items()}
-
-
-def rows_of(text: str) -> list[dict[str, Any]]:
-    """The rows, and those of tables."""
-    rows: list[dict[str, Any]] = []
-    for item in map(json.loads, text.splitlines()):
-        if item["type"] == "row":
-            rows.append(item["data"])
-        elif item["type"] == "table":
-            rows += [row for part in item["data"].values() for row in part]
-    return rows
 
 
 def at(text: str, column: str, port: str) -> list[dict[str, Any]]:
