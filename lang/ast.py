@@ -200,14 +200,23 @@ def ends_probe(node: Statement) -> bool:
     return isinstance(node, Return)
 
 
+_field_names: dict[type[Node], tuple[str, ...]] = {}
+
+
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below one, in source order."""
-    for item in fields(node):
-        value = getattr(node, item.name)
+    kind = type(node)
+    names = _field_names.get(kind)
+    if names is None:
+        names = _field_names[kind] = tuple(item.name for item in fields(kind) if item.name != "span")
+    for name in names:
+        value = getattr(node, name)
         if isinstance(value, Node):
             yield value
         elif isinstance(value, tuple):
-            yield from (entry for entry in value if isinstance(entry, Node))
+            for entry in value:
+                if isinstance(entry, Node):
+                    yield entry
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -19,25 +19,31 @@ def _matcher(pattern: str, frozen: Frozen | None) -> Any:
 def read(text: str, start: str) -> Tree | None:
     """Parse from the rule `start`. LALR(1), each token by the scanner of the state that it is read in."""
     found = tables()
+    actions, rules = found.actions, found.rules
     state, last = found.starts[start]
     states: list[int] = [state]
     values: list[Any] = []
+    passed: dict[tuple[int, int, str], int] = {}
     at = 0
     while True:
         token = _next(found, states[-1], text, at)
         if token is None:
             return None
-        at = token.end_pos
+        at, kind = token.end_pos, token.type
         while True:
-            action = found.actions[states[-1]].get(token.type)
+            action = actions[states[-1]].get(kind)
             if action is None:
                 return None
             if action >= 0:
                 states.append(action)
                 values.append(token)
                 break
-            _reduce(found, -1 - action, states, values)
-            if states[-1] == last and token.type == END:
+            if rules[-1 - action][1]:
+                _reduce(found, -1 - action, states, values)
+            else:
+                top = states[-2], states[-1], kind
+                states[-1] = passed.get(top) or passed.setdefault(top, _pass(found, *top))
+            if states[-1] == last and kind == END:
                 tree: Tree = values[-1]
                 return tree
 
@@ -63,21 +69,29 @@ def _next(found: Tables, state: int, text: str, at: int) -> Token | None:
     return token
 
 
+def _pass(found: Tables, below: int, state: int, kind: str) -> int:
+    """The state after all rules that leave the part on top as it is: an expression is a dozen of them."""
+    while True:
+        action = found.actions[state].get(kind, 0)
+        if action >= 0 or found.rules[-1 - action][1]:
+            return state
+        state = found.actions[below][found.rules[-1 - action][0]]
+
+
 def _reduce(found: Tables, number: int, states: list[int], values: list[Any]) -> None:
     """Replace a rule's parts, on top of the stacks, by its tree."""
     origin, name, size, kept = found.rules[number]
-    if not name:
-        states[-1] = found.actions[states[-2]][origin]
-        return
     parts = values[len(values) - size :]
     if size:
         del values[-size:], states[-size:]
     children: list[Any] = []
     for index, inline in kept:
-        if inline:
-            children += parts[index].children
-        else:
+        if not inline:
             children.append(parts[index])
+        elif children:
+            children += parts[index].children
+        else:  # nobody else has it: a list of n parts grows n times
+            children = parts[index].children
     values.append(Tree(name, children, _place(parts)))
     states.append(found.actions[states[-1]][origin])
 
