@@ -23,16 +23,25 @@ Where an original is smaller or does not run:
 - `cachestat`, `statsnoop`, `biotop`, `biosnoop`, `readahead`, `slabratetop`: what some of the originals
   attach to is gone or inlined on this kernel, or their C does not compile there; cachestat's counts one of
   its four kinds of page, statsnoop's none of these calls, syncsnoop's sync(2) alone.
-- `vfsstat`: libbpf-tools' one adds to variables that all processors share; ebt has a counter for each
-  processor.
-- `tcplife`, `tcpconnlat`: at `sock:inet_sock_set_state`, which passes some ten times for a connection. Each
-  passage is counted with the whole program here, and ends after a few instructions where it is not the one
-  that is looked for.
+- `vfsstat`, `softirqs`, `hardirqs`: libbpf-tools' ones add to variables that all processors share; ebt has a
+  value for each processor, and softirqs a map entry that also knows the longest.
+- `funccount`: a key of the function's name in a hash, where the original has a number in an array.
+- `tcplife`, `tcpconnlat`, `tcptracer`: at `sock:inet_sock_set_state`, which passes some ten times for a
+  connection. Each passage is counted with the whole program here, and ends after a few instructions where it
+  is not the one that is looked for.
+- `tcpdrop`: takes addresses from the packet, so that drops without a socket are seen, which the original
+  leaves out; the letters of the flags are six conditions.
+- `tcptop`: one map keeps IPv4 and IPv6, and the sum that the screen is sorted by.
 - `filegone`: tells of a rename once it has succeeded, the original when it begins.
-- `offcputime`: a stack is kept whole under a hash of its own; `bpf_get_stackid()` gives up one of two that
-  collide.
-- `vfscount`, `threadsnoop`, `sigsnoop`, `capable`, `tcpstates`: what a full map or buffer loses is counted at
-  each place, which the originals do not do, and some have columns that the originals do not have.
+- `offcputime`, `stackcount`: a stack is kept whole under a hash of its own; `bpf_get_stackid()` gives up one
+  of two that collide.
+- `klockstat`: a caller is kept as a stack, as in offcputime.
+- `gethostlatency`: a call is kept by its frame too, so that one in another is not lost, and counted if its
+  entry was not seen.
+- `pidpersec`, `runqslower`: the interval's program, and a few instructions.
+- `vfscount`, `threadsnoop`, `sigsnoop`, `capable`, `tcpstates`, `tcpsynbl`, `tcpaccept`, `solisten`,
+  `funclatency`: what a full map or buffer loses is counted at each place, which the originals do not do, and
+  some have columns that the originals do not have.
 """
 
 
