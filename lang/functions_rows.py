@@ -22,7 +22,7 @@ TABLE_OPTIONS = ("sort", "top", "begins")  # what is said of a table() besides i
 UNITS = {"ms": 3, "us": 0, "sec": 3, "kb": 0, "percent": 2}
 FLAG_SETS = (
     "gfp", "open", "mount", "umount", "mmap", "prot", "clone", "access", "request", "rwbs", "fsopen",
-    "fsmount", "mountattr", "movemount",
+    "fsmount", "mountattr", "movemount", "tcp",
 )  # fmt: skip
 
 

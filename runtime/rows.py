@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from codegen.plan import Event
 from lang.convert import is_format
+from lang.printf import parse
 from lang.types import (
     Bool,
     Enum,
@@ -66,6 +67,10 @@ def width_of(kind: Type) -> int:
             return 18
         case Formatted("flags", _, ("rwbs",)):
             return 4
+        case Formatted("flags", _, ("tcp",)):
+            return 11
+        case Formatted("format", Tuple(parts), (text,)):
+            return _width_of_format(text, parts)
         case Formatted(name):
             return _FORMATTED.get(name, 12)
         case Timestamp(format):
@@ -75,6 +80,15 @@ def width_of(kind: Type) -> int:
         case Symbol() | Stack():
             return MAX_TEXT_WIDTH
     return 16
+
+
+def _width_of_format(text: str, kinds: Sequence[Type]) -> int:
+    """What the usual values of format() take: 21 for an address and a port."""
+    values = iter(kinds)
+    widths = (
+        len(item) if isinstance(item, str) else max(item.width, _least(next(values))) for item in parse(text)
+    )
+    return min(max(sum(widths), 12), MAX_TEXT_WIDTH)
 
 
 def align(text: str, width: int, right: bool) -> str:
@@ -100,6 +114,8 @@ def _least(kind: Type) -> int:
             return 15
         case Enum():
             return 11
+        case Formatted("format"):
+            return min(width_of(kind), 15)
         case Formatted(name) if name in _NUMBERS:
             return 6
     return width_of(kind)

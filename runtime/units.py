@@ -62,6 +62,8 @@ _GFP = {
         }.items()
     },
 }  # fmt: skip
+# the 14th byte of a segment's header
+_TCP = {1: "FIN", 2: "SYN", 4: "RST", 8: "PSH", 0x10: "ACK", 0x20: "URG", 0x40: "ECE", 0x80: "CWR"}
 _SETS: dict[str, tuple[dict[int, str], str]] = {
     "open": (_OPEN, "O_RDONLY"),
     "mount": (_MOUNT, "0x0"),
@@ -74,6 +76,7 @@ _SETS: dict[str, tuple[dict[int, str], str]] = {
     "prot": ({1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 8: "PROT_SEM"}, "PROT_NONE"),
     "clone": (_CLONE, "0x0"),
     "access": ({4: "R_OK", 2: "W_OK", 1: "X_OK"}, "F_OK"),
+    "tcp": (_TCP, "0x0"),
 }
 # include/linux/blk_types.h: the operation in the low 8 bits, enum req_flag_bits above
 _REQUEST_OPS = {0: "Read", 1: "Write", 2: "Flush", 3: "Discard", 5: "SecureErase", 9: "WriteZeros"}

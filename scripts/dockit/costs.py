@@ -30,7 +30,7 @@ Where an original is smaller or does not run:
   connection. Each passage is counted with the whole program here, and ends after a few instructions where it
   is not the one that is looked for.
 - `tcpdrop`: takes addresses from the packet, so that drops without a socket are seen, which the original
-  leaves out; the letters of the flags are six conditions.
+  leaves out.
 - `tcptop`: one map keeps IPv4 and IPv6, and the sum that the screen is sorted by.
 - `filegone`: tells of a rename once it has succeeded, the original when it begins.
 - `offcputime`, `stackcount`: a stack is kept whole under a hash of its own; `bpf_get_stackid()` gives up one

@@ -163,7 +163,7 @@ def test_tcpdrop(ebt: Ebt) -> None:
     command = refused_connections(port)
     rows = tool_rows(ebt, "tcpdrop", "--no-stack", command=command)
     mine = [row for row in rows if row["DADDR:DPORT"] == f"127.0.0.1:{port}"]
-    assert len(mine) == TIMES and {row["FLAGS"] for row in mine} == {"S"}
+    assert len(mine) == TIMES and {row["FLAGS"] for row in mine} == {"SYN"}
     assert {row.get("REASON", "SKB_DROP_REASON_NO_SOCKET") for row in mine} == {"SKB_DROP_REASON_NO_SOCKET"}
     result = ebt("-q", "-c", command, "tcpdrop", "-4")
     assert result.stdout.count("tcp_v4_rcv+") >= TIMES

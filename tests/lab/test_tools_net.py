@@ -155,7 +155,7 @@ def test_tcppktlat(printed: dict[str, str]) -> None:
 def test_tcpdrop(printed: dict[str, str]) -> None:
     to = f"127.0.0.1:{PORTS['refused']}"
     mine = [row for row in rows_of(printed["tcpdrop"]) if row["DADDR:DPORT"] == to]
-    assert len(mine) == TIMES and {row["FLAGS"] for row in mine} == {"S"}
+    assert len(mine) == TIMES and {row["FLAGS"] for row in mine} == {"SYN"}
     assert {row.get("REASON", "SKB_DROP_REASON_NO_SOCKET") for row in mine} == {"SKB_DROP_REASON_NO_SOCKET"}
 
 

@@ -1,7 +1,7 @@
 """The widths of a row's columns, with and without a terminal."""
 
 from codegen.plan import Column, Event, EventField, Place
-from lang.types import UINT16, UINT32, UINT64, Formatted, Inet, Str, Type
+from lang.types import UINT16, UINT32, UINT64, Formatted, Inet, Str, Tuple, Type
 from runtime.rows import column_widths, header
 
 
@@ -35,6 +35,15 @@ def test_text_at_the_end_takes_what_is_left() -> None:
     opened = row(("COMM", Str(16)), ("FILE", Str(200)))
     assert column_widths(opened) == column_widths(opened, 21) == [16, 0]
     assert column_widths(opened, 19) == [14, 0] and column_widths(opened, 3) == [10, 0]
+
+
+def test_the_parts_of_a_format_make_its_width() -> None:
+    end = Formatted("format", Tuple((Inet(), UINT16)), ("%s:%d",))
+    ends = row(("FROM", end), ("TO", end), ("PID", UINT32))
+    assert column_widths(ends) == [len("255.255.255.255:65535")] * 2 + [7]
+    assert column_widths(ends, 20) == [15, 15, 5]
+    state = Formatted("format", Tuple((Str(1024),)), ("%s",))
+    assert column_widths(row(("STATE", state), ("PID", UINT32))) == [12, 7]
 
 
 def test_a_title_is_never_cut() -> None:
