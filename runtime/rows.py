@@ -65,6 +65,8 @@ def width_of(kind: Type) -> int:
             return min(size, MAX_TEXT_WIDTH)
         case Pointer() | Formatted("hex"):
             return 18
+        case Formatted("sec", _, (digits,)):
+            return max(int(digits) + 5, 10)
         case Formatted("flags", _, ("rwbs",)):
             return 4
         case Formatted("flags", _, ("tcp",)):
@@ -116,6 +118,8 @@ def _least(kind: Type) -> int:
             return 11
         case Formatted("format"):
             return min(width_of(kind), 15)
+        case Formatted("sec", _, (digits,)):
+            return max(int(digits) + 3, 6)
         case Formatted(name) if name in _NUMBERS:
             return 6
     return width_of(kind)

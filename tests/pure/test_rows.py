@@ -46,5 +46,10 @@ def test_the_parts_of_a_format_make_its_width() -> None:
     assert column_widths(row(("STATE", state), ("PID", UINT32))) == [12, 7]
 
 
+def test_seconds_have_room_for_four_digits() -> None:
+    times = row(("A", Formatted("sec", UINT64, ("9",))), ("B", Formatted("sec", UINT64, ("2",))))
+    assert column_widths(times) == [len("1234.123456789"), 10] and column_widths(times, 9) == [12, 6]
+
+
 def test_a_title_is_never_cut() -> None:
     assert column_widths(row(("BYTES_WRITTEN", UINT16), ("PID", UINT32)), 1) == [13, 5]
