@@ -11,7 +11,7 @@ from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
-from codegen.program import OWN_FRAMES, STACK_FRAMES
+from codegen.program import OWN_FRAMES, RUN_FRAMES, STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
@@ -204,28 +204,39 @@ def _probetype(f: Function, place: str, kind: Type) -> None:
     store_label(f, place, f.target.kind)
 
 
+def _frames(f: Function, more: int = 0) -> str:
+    """Room for a stack; a whole entry of the map of stacks is copied from behind what is left out."""
+    name = f"frames_and_{more}" if more else "frames"
+    if not any(f" {name}[" in line for line in f.scratch):
+        f.in_scratch(name, f"u64 {name}[{STACK_FRAMES + more}]", (STACK_FRAMES + more) * 8)
+    return f"scratch->{name}"
+
+
 def write_stack(f: Function, place: str, kind: Stack) -> None:
     """Take the stack, keep its frames under their hash, and write {id, frames, pid}."""
     f.program.helper("stack")
     f.program.stacks()
-    own = kind.space == "kernel" and f.mechanism in ("fentry", "fexit")
-    name, size = "frames", STACK_FRAMES
-    if own:
-        f.program.helper("stack_behind")
-        # a whole entry of the map of stacks is copied from behind what is left out
-        name, size = f"frames_behind_{kind.skip}", STACK_FRAMES + OWN_FRAMES + kind.skip
-    if not any(f" {name}[" in line for line in f.scratch):
-        f.in_scratch(name, f"u64 {name}[{size}]", size * 8)
-    flags = BPF_F_USER_STACK if kind.space == "user" else 0
-    skip = kind.skip
+    in_kernel, skip, depth = kind.space == "kernel", kind.skip, min(kind.depth, STACK_FRAMES)
+    flags = 0 if in_kernel else BPF_F_USER_STACK
     if f.mechanism in ("kretprobe", "uretprobe"):
         skip = max(0, skip - 1)  # the function itself has left the stack already
-    take, depth = "ebt_take_stack_behind" if own else "ebt_take_stack", min(kind.depth, STACK_FRAMES)
-    arguments = f"{depth * 8}, {flags | skip}"
-    if own:
+    if in_kernel and f.mechanism == "raw_tracepoint":
+        skip += RUN_FRAMES
+    if in_kernel and f.mechanism in ("fentry", "fexit"):
+        frames = _frames(f, OWN_FRAMES + skip)
         function = "bpf_get_func_ip(ctx)" if f.program.machine.supports("func_ip").works else "0"
-        arguments = f"{min(depth + skip + OWN_FRAMES, size) * 8}, {depth}, {skip}, {function}"
-    f.code.line(f"{take}(ctx, &{place}, scratch->{name}, {arguments});")
+        room = min(depth + skip + OWN_FRAMES, STACK_FRAMES + OWN_FRAMES + skip) * 8
+        f.program.helper("stack_from")
+        f.program.helper("stack_behind")
+        f.code.line(f"ebt_take_stack_behind(ctx, &{place}, {frames}, {room}, {depth}, {skip}, {function});")
+    elif skip:
+        frames = _frames(f, skip)
+        f.program.helper("stack_from")
+        f.code.line(
+            f"ebt_take_stack_from(ctx, &{place}, {frames}, {(depth + skip) * 8}, {depth}, {skip}, {flags});"
+        )
+    else:
+        f.code.line(f"ebt_take_stack(ctx, &{place}, {_frames(f)}, {depth * 8}, {flags});")
     if kind.space == "user":
         pid = initial_id(f, "pid")
         f.code.line(f"{place}.pid = {pid};")

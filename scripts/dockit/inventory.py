@@ -49,6 +49,7 @@ OTHERWISE = (
     "A `.bt` file may do without some of its probes (`missing_probes` is `warn` there, as before bpftrace 0.24); with `-e` and in `.ebt` files a missing probe is an error.",
     "`print(@m); clear(@m);` reads and empties the map in one step: what is counted between the two is in the next report. bpftrace loses it.",
     "With `print_maps_on_exit = false` the two empty lines that end a run are left away too: nothing follows them.",
+    "In `fentry`, `fexit` and `rawtracepoint` `kstack` begins at the traced place; in bpftrace with the program and what runs it.",
     "Functions of libpthread, libdl, librt and libutil are found in libc where they are no longer there: glibc 2.34 has moved them.",
     "`args->x` and `args.x` are the same, and so are `BEGIN` and `begin`.",
     "What is emitted is C for BCC (`ebt compile` shows it); there is no LLVM IR, and `-d` knows `ast`, `types`, `plan` and `codegen`.",

@@ -249,6 +249,23 @@ def test_kernel_stacks(trace: Trace) -> None:
     assert one == f"<\n{' ' * 8}{frames[0]}\n>\n"
 
 
+def test_a_stack_begins_at_the_raw_tracepoint(trace: Trace) -> None:
+    """Not with the program and what runs it; the m frames of kstack(n, m) are no part of the n."""
+    name = fresh()
+    program = f"""
+        rawtracepoint:sched_switch /comm == "{name}" && @done == 0/ {{
+            @done = 1; print("a"); print(kstack(3)); print("b"); print(kstack(2, 1));
+            print("c"); print(kstack);
+        }}
+    """
+    out = trace(program, f"name={name}", "sleeps=2").out
+    three, two, whole = (re.findall(r"^ {8}(\S+)\+\d+$", part, re.MULTILINE)
+                         for part in re.split(r"^[abc]\n", out, flags=re.MULTILINE)[1:])  # fmt: skip
+    assert len(whole) > 3 and three == whole[:3] and two == whole[1:3]
+    assert not any(frame.startswith(("bpf_prog_", "bpf_trace_run")) for frame in whole)
+    assert "schedule" in whole
+
+
 # --- kinds of probes ---
 
 

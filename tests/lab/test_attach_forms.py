@@ -7,8 +7,10 @@ import pytest
 from kernel.live import LiveMachine
 from tests.conftest import Ebt
 from tests.kernel.support import Trace, fresh, tracer
+from tests.kernel.test_probes import test_a_stack_begins_at_the_raw_tracepoint
 
 pytestmark = pytest.mark.lab
+__all__ = ["test_a_stack_begins_at_the_raw_tracepoint"]
 
 
 @pytest.fixture
