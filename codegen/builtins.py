@@ -11,7 +11,7 @@ from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
-from codegen.program import OWN_FRAMES, RUN_FRAMES, STACK_FRAMES
+from codegen.program import OWN_FRAMES, STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
 from lang.types import Pointer, Stack, Str, Symbol, Type, size_of
@@ -220,17 +220,18 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
     flags = 0 if in_kernel else BPF_F_USER_STACK
     if f.mechanism in ("kretprobe", "uretprobe"):
         skip = max(0, skip - 1)  # the function itself has left the stack already
-    if in_kernel and f.mechanism == "raw_tracepoint":
-        skip += RUN_FRAMES
-    if in_kernel and f.mechanism in ("fentry", "fexit"):
+    trampoline = f.mechanism in ("fentry", "fexit")
+    if in_kernel and (trampoline or f.mechanism == "raw_tracepoint"):
         frames = _frames(f, OWN_FRAMES + skip)
-        function = "bpf_get_func_ip(ctx)" if f.program.machine.supports("func_ip").works else "0"
+        knows = trampoline and f.program.machine.supports("func_ip").works
+        function = "bpf_get_func_ip(ctx)" if knows else "0"
         room = min(depth + skip + OWN_FRAMES, STACK_FRAMES + OWN_FRAMES + skip) * 8
-        f.program.helper("stack_from")
+        f.program.helper("stack_part")
         f.program.helper("stack_behind")
         f.code.line(f"ebt_take_stack_behind(ctx, &{place}, {frames}, {room}, {depth}, {skip}, {function});")
     elif skip:
         frames = _frames(f, skip)
+        f.program.helper("stack_part")
         f.program.helper("stack_from")
         f.code.line(
             f"ebt_take_stack_from(ctx, &{place}, {frames}, {(depth + skip) * 8}, {depth}, {skip}, {flags});"

@@ -22,8 +22,7 @@ STACKS = "ebt_stacks"
 SCRATCH = "ebt_scratch"
 STACK_ENTRIES = 8192
 STACK_FRAMES = 127
-RUN_FRAMES = 2  # of a raw tracepoint: the program and bpf_trace_run1 to 12, above the traced place
-OWN_FRAMES = 3  # at most: a program twice and its trampoline, above the function that called it
+OWN_FRAMES = 3  # at most: a program twice and what runs it, above the traced place
 EVENT_HEADER = 8  # {u32 site; u32 unused}
 HIST_ENTRIES_FACTOR = 4  # a keyed histogram takes one entry a bucket: several a key
 
