@@ -76,8 +76,8 @@ begin {
 """
 ROWS_TEXT = """\
 first
-    tid    LAT(ms)         US          S       KB ERR          SIG       FLAGS                FILE
-      7     12.346      12345   0.012346        2 ENOENT       SIGTERM   O_WRONLY|O_CREAT|O_TRUNC \
+    tid    LAT(ms)         US           S       KB ERR          SIG       FLAGS                FILE
+      7     12.346      12345    0.012346        2 ENOENT       SIGTERM   O_WRONLY|O_CREAT|O_TRUNC \
 a/rather/long/name/that/is/not/cut
 second 12.346
          D    neg T     X
