@@ -225,7 +225,7 @@ def write_stack(f: Function, place: str, kind: Stack) -> None:
         frames = _frames(f, OWN_FRAMES + skip)
         knows = trampoline and f.program.machine.supports("func_ip").works
         function = "bpf_get_func_ip(ctx)" if knows else "0"
-        room = min(depth + skip + OWN_FRAMES, STACK_FRAMES + OWN_FRAMES + skip) * 8
+        room = (depth + skip + OWN_FRAMES) * 8
         f.program.helper("stack_part")
         f.program.helper("stack_behind")
         f.code.line(f"ebt_take_stack_behind(ctx, &{place}, {frames}, {room}, {depth}, {skip}, {function});")

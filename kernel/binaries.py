@@ -25,8 +25,7 @@ def find_binary(name: str, pid: int = 0) -> str | None:
     """
     root = _root_of(pid)
     if "/" in name:
-        path = name if name.startswith("/") else os.path.join(_cwd_of(pid), name)
-        found = root + os.path.normpath(path)
+        found = root + _absolute(name, pid)
         return found if os.path.isfile(found) else None
     looks = (_library, _program) if name.startswith("lib") or ".so" in name else (_program, _library)
     for look in looks:
@@ -55,6 +54,11 @@ def _root_of(pid: int) -> str:
     return "" if same else f"/proc/{pid}/root"
 
 
+def _absolute(path: str, pid: int) -> str:
+    """As the process sees it, whose folder may have been removed: os.path.abspath() fails there."""
+    return os.path.normpath(path if path.startswith("/") else os.path.join(_cwd_of(pid), path))
+
+
 def _cwd_of(pid: int) -> str:
     """The folder that the process is in, ours for 0; a removed one has a name that nothing has."""
     try:
@@ -68,7 +72,7 @@ def _program(name: str, pid: int, root: str) -> str | None:
         from shutil import which  # it brings three kinds of compression along
 
         found = which(name)
-        return os.path.join(_cwd_of(0), found) if found else None
+        return _absolute(found, 0) if found else None
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = f"{root}{folder}/{name}"
         if os.path.isfile(path) and os.access(path, os.X_OK):
