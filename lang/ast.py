@@ -203,20 +203,20 @@ def ends_probe(node: Statement) -> bool:
 _field_names: dict[type[Node], tuple[str, ...]] = {}
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """The nodes directly below one, in source order."""
     kind = type(node)
     names = _field_names.get(kind)
     if names is None:
         names = _field_names[kind] = tuple(item.name for item in fields(kind) if item.name != "span")
+    found: list[Node] = []
     for name in names:
         value = getattr(node, name)
         if isinstance(value, Node):
-            yield value
+            found.append(value)
         elif isinstance(value, tuple):
-            for entry in value:
-                if isinstance(entry, Node):
-                    yield entry
+            found += [entry for entry in value if isinstance(entry, Node)]
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -225,4 +225,4 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         current = waiting.pop()
         yield current
-        waiting.extend(reversed(list(children(current))))
+        waiting += reversed(children(current))

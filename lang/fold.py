@@ -10,6 +10,7 @@ from lang.literals import parse_integer
 Constant = int | str | bool
 Special = Callable[[ast.Expression], int | str | bool | None]
 _ALL = (1 << 64) - 1
+_AT_RUN_TIME = frozenset({ast.Map, ast.MapEntry, ast.Variable})
 
 _FOLD: dict[str, Callable[[int, int], int]] = {
     "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a // b,
@@ -28,6 +29,8 @@ def parameter_value(text: str) -> int | str:
 
 def fold(node: ast.Expression, parameters: tuple[str, ...], special: Special) -> Constant | None:
     """The value of a constant expression; None for what is known at run time only."""
+    if type(node) in _AT_RUN_TIME:  # asked of each operand, several times
+        return None
     match node:
         case ast.Integer(_, value) | ast.String(_, value) | ast.Boolean(_, value):
             return value

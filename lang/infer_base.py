@@ -26,6 +26,7 @@ KEYED_USE = (
     "previously used without an explicit key (scalar map)"
 )
 RAISE_STRLEN = "raise it: config = {{ max_strlen = {} }}"
+_visits: dict[type[ast.Node], str] = {}  # each kind of node → the method that types it
 
 
 class InferenceBase:
@@ -96,7 +97,10 @@ class InferenceBase:
 
     def type(self, node: ast.Expression) -> Type | None:
         """Visit an expression: its type, or None where it is not known yet or wrong."""
-        visit: Callable[[Any], Type | None] = getattr(self, "_" + type(node).__name__.lower())
+        name = _visits.get(type(node))
+        if name is None:
+            name = _visits[type(node)] = "_" + type(node).__name__.lower()
+        visit: Callable[[Any], Type | None] = getattr(self, name)
         kind = visit(node)
         if kind is not None:
             self.types[node] = kind

@@ -104,7 +104,7 @@ def _refuse_deep(script: ast.Script) -> None:
             raise ScriptError(
                 [Diagnostic("error", Span(node.span.source, node.span.start, node.span.start + 1), message)]
             )
-        waiting.extend((child, depth + 1) for child in ast.children(node))
+        waiting += [(child, depth + 1) for child in ast.children(node)]
 
 
 def _syntax_error(source: Source, text: str) -> Diagnostic:

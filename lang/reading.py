@@ -98,6 +98,11 @@ def _reduce(found: Tables, number: int, states: list[int], values: list[Any]) ->
 
 def _place(parts: list[Any]) -> Meta:
     """From the first to the last part that is somewhere."""
-    places = [part if isinstance(part, Token) else part.meta for part in parts]
-    there = [place for place in places if isinstance(place, Token) or not place.empty]
-    return Meta(there[0].start_pos, there[-1].end_pos, False) if there else Meta()
+    start = end = -1
+    for part in parts:
+        place = part if isinstance(part, Token) else part.meta
+        if isinstance(place, Token) or not place.empty:
+            if start < 0:
+                start = place.start_pos
+            end = place.end_pos
+    return Meta(start, end, False) if start >= 0 else Meta()
