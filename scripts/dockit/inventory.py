@@ -46,6 +46,7 @@ OTHERWISE = (
     "Several mistakes are told at once, each with its line and a hint; the words are ebt's own where bpftrace's would not fit.",
     "Strings are 1024 bytes by default, as since bpftrace 0.23; those of Debian 12's 0.17 are 64.",
     "Events go through one ring buffer of 16 MiB (`perf_rb_pages` changes it). What does not fit is counted and told, at each place.",
+    "The command of `-c` may have quoted words (`-c 'sh -c \"make; ls\"'`); bpftrace divides it at each blank.",
     "A `.bt` file may do without some of its probes (`missing_probes` is `warn` there, as before bpftrace 0.24); with `-e` and in `.ebt` files a missing probe is an error.",
     "`print(@m); clear(@m);` reads and empties the map in one step: what is counted between the two is in the next report. bpftrace loses it.",
     "With `print_maps_on_exit = false` the two empty lines that end a run are left away too: nothing follows them.",

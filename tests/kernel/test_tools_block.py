@@ -41,7 +41,7 @@ def written(disk: str) -> str:
 
 
 def python(script: str) -> str:
-    """The command that runs this script; one word of it, as -c takes no quotes."""
+    """The command that runs this script; one word of it without quotes."""
     return f"/usr/bin/python3 -ISc exec(bytes.fromhex('{script.encode().hex()}'))"
 
 
