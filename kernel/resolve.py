@@ -34,11 +34,11 @@ def _pid(text: str) -> int:
 
 
 def _pids(text: str) -> str:
-    """A line for each of the processes or threads that commas separate."""
+    """The processes or threads that commas separate, each once."""
     found = dict.fromkeys(_pid(word.strip()) for word in text.split(","))
     if len(found) > _MAX_PIDS:
         raise ValueError(f"{len(found)} processes: at most {_MAX_PIDS}")
-    return "\n".join(map(str, found))
+    return ",".join(map(str, found))
 
 
 def _user(text: str) -> int:

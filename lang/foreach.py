@@ -36,8 +36,8 @@ def _directories(value: str) -> list[Item]:
 
 
 def _numbers(value: str) -> list[Item]:
-    """A line for each port or process, as lang.options and kernel.resolve make them."""
-    return [int(number) for number in value.splitlines()]
+    """Ports or processes with commas between, as lang.options and kernel.resolve make them."""
+    return [int(number) for number in value.split(",")] if value else []
 
 
 _LISTS: dict[str, Callable[[str], list[Item]]] = {

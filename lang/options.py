@@ -175,14 +175,14 @@ def _milliseconds(option: ast.Option, text: str) -> int:
 
 
 def _ports(option: ast.Option, text: str) -> str:
-    """`80,443` → a line for each port; nothing for none."""
+    """`80, 443` → `80,443`; nothing for none."""
     ports = [word.strip() for word in text.split(",")] if text else []
     for port in ports:
         if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 1 << 16):
             raise ValueError(f"'{port}' is no port")
     if len(ports) > _MAX_PORTS:
         raise ValueError(f"{len(ports)} ports: at most {_MAX_PORTS}")
-    return "\n".join(str(int(port)) for port in ports)
+    return ",".join(str(int(port)) for port in ports)
 
 
 def _address(option: ast.Option, text: str) -> str:
