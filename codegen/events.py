@@ -152,6 +152,15 @@ def _folded(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
+def _stacked(f: Function, node: ast.Call) -> Value:
+    first, *rest = node.arguments
+    assert isinstance(first, ast.Map)
+    between, offsets = [f.constant(item) for item in rest] + ["", False][len(rest) :]
+    emit_event(f, "stacked", node, (), str(between), f.program.user_map(first.name)[0].name)
+    f.program.events[-1] = replace(f.program.events[-1], offsets=bool(offsets))
+    return NOTHING
+
+
 def _literal(f: Function, node: ast.Expression | None) -> int:
     value = f.constant(node) if node is not None else 0
     assert isinstance(value, int)
@@ -234,6 +243,7 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "system": _formatted("system"),
     "print": _print,
     "folded": _folded,
+    "stacked": _stacked,
     "clear": _map_action("clear"),
     "zero": _map_action("zero"),
     "time": _time,

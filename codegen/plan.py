@@ -27,7 +27,7 @@ ProgramKind = Literal[
 ]
 Action = Literal[
     "printf", "print_value", "print_map", "clear", "zero", "time", "exit", "join", "cat", "system",
-    "errorf", "warnf", "emit", "table", "screen", "folded",
+    "errorf", "warnf", "emit", "table", "screen", "folded", "stacked",
 ]  # fmt: skip
 
 
@@ -162,8 +162,9 @@ class Event:
     `div`. time: `text` is the strftime format. exit: one field, the code. emit: a column for each field.
     table: `map`, `columns` for the key's parts and then the value's fields, `top`, and in `text` the name of
     the column to sort by; `cells` are what it shows, where the script says so; `begins` is how the first part
-    of the key begins in the rows to show. `takes`: the map is emptied as it is read, as
-    the script clears it next.
+    of the key begins in the rows to show. folded, stacked: `map`, `text` stands between the stacks; with
+    `offsets` stacked shows how far in its function each frame is. `takes`: the map is emptied as it is read,
+    as the script clears it next.
     """
 
     site: int
@@ -179,6 +180,7 @@ class Event:
     cells: tuple[TableCell, ...] = ()
     begins: str = ""
     takes: bool = False
+    offsets: bool = False
 
 
 # maps of one entry, which programs reach by its address

@@ -25,7 +25,7 @@ from lang.types import Aggregate, Pointer, Type, size_of
 
 MAX_LINES = 20_000  # of C in one program: clang takes seconds for these, and minutes for thrice as many
 ROOMY = 96  # bytes of stack below which nothing needs to be given back
-_PRINTING = ("print", "table", "folded")
+_PRINTING = ("print", "table", "folded", "stacked")
 _TELLING = (*_PRINTING, "clear", "zero", "printf", "errorf", "warnf", "cat", "time", "clear_screen")
 _COMPOUND = (ast.Block, ast.IfStatement, ast.Unroll, ast.While, ast.ForRange, ast.ForMap)
 

@@ -90,17 +90,21 @@ def _print(typing: Typing, call: ast.Call) -> Type | None:
     return VOID
 
 
-def _folded(typing: Typing, call: ast.Call) -> Type | None:
-    first = call.arguments[0]
+def _of_stacks(typing: Typing, call: ast.Call) -> Type | None:
+    """folded() and stacked(): a map of numbers, what stands between the stacks, and whether with offsets."""
+    first, name = call.arguments[0], call.name
     info = typing.map(first)
     number = castable(info.value) if info is not None and info.value is not None else None
     if info is None:
         if typing.type(first) is not None:
-            typing.error(first, "folded() expects a map", "folded(@map)")
+            typing.error(first, f"{name}() expects a map", f"{name}(@map)")
     elif info.keyed is False or (info.value is not None and (number is None or as_int(number) is None)):
-        typing.error(first, "folded() expects a map of numbers with a key", "@map[ustack, kstack] = count()")
-    if len(call.arguments) == 2 and not isinstance(typing.constant(call.arguments[1]), str):
-        typing.error(call.arguments[1], "folded() expects a constant string between the stacks", '"-"')
+        typing.error(first, f"{name}() expects a map of numbers with a key", "@map[ustack, kstack] = count()")
+    between, offsets = (*call.arguments[1:], None, None)[:2]
+    if between is not None and not isinstance(typing.constant(between), str):
+        typing.error(between, f"{name}() expects a constant string between the stacks", '"-"')
+    if offsets is not None and not isinstance(typing.constant(offsets), bool):
+        typing.error(offsets, f"{name}() expects true or false for the offsets in functions")
     return VOID
 
 
@@ -207,7 +211,15 @@ OUTPUT = (
     Function("printf", 1, None, _printf, "printf(format, value, …)", "print formatted text"),
     Function("print", 1, 3, _print, "print(value) or print(@map[, top[, div]])", "print a value or a map"),
     Function(
-        "folded", 1, 2, _folded, "folded(@map[, between])", "a line for each stack, for flame graphs"
+        "folded", 1, 2, _of_stacks, "folded(@map[, between])", "a line for each stack, for flame graphs"
+    ),
+    Function(
+        "stacked",
+        1,
+        3,
+        _of_stacks,
+        "stacked(@map[, between[, offsets]])",
+        "each stack a function a line, whose it is and the number below",
     ),
     Function("clear_screen", 0, 0, fixed(VOID), "clear_screen()", "clear the terminal, or an empty line"),
     Function("time", 0, 1, _time, "time([format])", "print the time of day, by strftime"),

@@ -66,6 +66,8 @@ class Actions:
                 return partial(_repeat, partial(self._table, event))
             case "folded":
                 return partial(_repeat, partial(self._folded, event))
+            case "stacked":
+                return partial(_repeat, partial(self._stacked, event))
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
             case "cat" | "system" | "errorf" | "warnf":
@@ -113,6 +115,13 @@ class Actions:
             self._print_map(event)
         else:
             self._writer.rows(self._reading(event, lambda: self._maps.folded(event)))
+
+    def _stacked(self, event: Event) -> None:
+        """Stacks as BCC's tools show them; JSON has the map itself."""
+        if self._writer.json:
+            self._print_map(event)
+        else:
+            self._writer.rows(self._reading(event, lambda: self._maps.stacked(event)))
 
     def _told(self, event: Event, text: str) -> None:
         """What is done with the text of a format that is not simply printed."""

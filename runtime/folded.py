@@ -26,8 +26,8 @@ class Part(NamedTuple):
 
 def key_parts(kind: Type, keys: Sequence[bytes], values: Values) -> list[tuple[Part, ...]]:
     """The parts of each key of this type: what is no stack, the process's functions, the kernel's."""
-    places = sorted(_places(kind, 0), key=_rank)
-    shown = [(offset, part, values.rows(part, "text", size_of(part)).one) for offset, part in places]
+    parts_of = sorted(places(kind), key=_rank)
+    shown = [(offset, part, values.rows(part, "text", size_of(part)).one) for offset, part in parts_of]
     found = []
     for key in keys:
         parts: list[Part] = []
@@ -47,7 +47,7 @@ def folded_lines(
 ) -> list[str]:
     """A line for each entry; `between` is a part of its own between the process's frames and the kernel's."""
     assert item.key is not None
-    has_kernel = any(isinstance(kind, Stack) and kind.space == "kernel" for _, kind in _places(item.key, 0))
+    has_kernel = any(isinstance(kind, Stack) and kind.space == "kernel" for _, kind in places(item.key))
     lines = []
     for parts, number in zip(key_parts(item.key, keys, values), numbers, strict=True):
         texts = [part.text.replace(";", ":") if part.space == "key" else part.text for part in parts]
@@ -60,8 +60,8 @@ def folded_lines(
 
 def has_stack(kind: Type | None, space: str = "") -> bool:
     """Whether a key of this type has a stack in it, or one of the user's or the kernel's."""
-    places = _places(kind, 0) if kind is not None else ()
-    return any(isinstance(part, Stack) and space in ("", part.space) for _, part in places)
+    found = places(kind) if kind is not None else ()
+    return any(isinstance(part, Stack) and space in ("", part.space) for _, part in found)
 
 
 def _rank(place: tuple[int, Type]) -> int:
@@ -69,11 +69,11 @@ def _rank(place: tuple[int, Type]) -> int:
     return _SPACES[kind.space] if isinstance(kind, Stack) else 0
 
 
-def _places(kind: Type, at: int) -> Iterator[tuple[int, Type]]:
+def places(kind: Type, at: int = 0) -> Iterator[tuple[int, Type]]:
     """The key's parts and where they are; tuples within are taken apart."""
     if isinstance(kind, Tuple):
         for offset, element in zip(offsets(kind.elements)[0], kind.elements, strict=True):
-            yield from _places(element, at + offset)
+            yield from places(element, at + offset)
     else:
         yield at, kind
 

@@ -18,6 +18,7 @@ from lang.types import Aggregate, Enum, Int, Record, Type, size_of
 from runtime import histogram, series
 from runtime.folded import folded_lines
 from runtime.order import key_order, unpack, wrapped
+from runtime.stacked import stacked_lines
 from runtime.table import make_table, record_amounts, record_field, reduce_records
 from runtime.text import Dump, DumpType, Table
 from runtime.values import Values, average, divide, int_code, json_int, stats_text
@@ -168,11 +169,19 @@ class Maps:
     def folded(self, event: Event) -> list[str]:
         """What `folded(@map)` shows, the largest number last."""
         item = self._maps[event.map]
+        return folded_lines(item, *self._by_number(item), self._values, event.text)
+
+    def stacked(self, event: Event) -> list[str]:
+        """What `stacked(@map)` shows, the largest number last."""
+        item = self._maps[event.map]
+        return stacked_lines(item, *self._by_number(item), self._values, event.text, event.offsets)
+
+    def _by_number(self, item: Map) -> tuple[list[bytes], list[int]]:
+        """The keys of a map of numbers and what they hold, the largest last."""
         entries = self._entries(item)
         numbers = self._numbers(item, [raw for _, raw in entries]) or []
         ordered = sorted(zip(numbers, (key for key, _ in entries), strict=True), key=lambda entry: entry[0])
-        keys = [key for _, key in ordered]
-        return folded_lines(item, keys, [number for number, _ in ordered], self._values, event.text)
+        return [key for _, key in ordered], [number for number, _ in ordered]
 
     def _written(self, item: Map, raw: bytes) -> bool:
         """Whether any CPU wrote the scalar."""

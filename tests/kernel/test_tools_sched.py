@@ -92,7 +92,7 @@ RIVALS = (
 
 
 def python(script: str) -> str:
-    """The command that runs this script; one word of it, as -c takes no quotes."""
+    """The command that runs this script; one word of it without quotes."""
     return f"/usr/bin/python3 -ISc exec(bytes.fromhex('{script.encode().hex()}'))"
 
 
@@ -217,6 +217,27 @@ def test_offcputime_folded(ebt: Ebt) -> None:
     (user, kernel) = asleep[-1].rpartition(" ")[0].split(";-;")
     assert user.startswith("python3;") and kernel.split(";")[-1] != "" and "schedule" in kernel
     assert 700_000 <= sum(int(line.rpartition(" ")[2]) for line in asleep) < 1_500_000
+
+
+@pytest.mark.tool("offcputime")
+@pytest.mark.parametrize(
+    ("flag", "frame"),
+    [("-K", r"[\w.]+"), ("-Ks", r"[\w.]+\+\d+"), ("-Kv", r"[0-9a-f]+ [\w.]+\+\d+( \(.*\))?")],
+)
+def test_offcputime_as_text(ebt: Ebt, flag: str, frame: str) -> None:
+    """As the original: a function a line, innermost first, then whose it is, then the time; a blank line."""
+    script = "import time\nfor n in range(7): time.sleep(0.1)"
+    result = ebt("-q", "-c", python(script), "offcputime", flag, "-u", "-m", "50000")
+    assert (result.rc, result.stderr) == (0, ""), result
+    head, rest = result.stdout.split("\n", 1)
+    assert head == "Tracing off-CPU time (us) of user threads by kernel stack... Hit Ctrl-C to end."
+    asleep = [text for text in rest.split("\n\n") if "nanosleep" in text and "python3" in text]
+    *stack, owner, time_off = asleep[-1].splitlines()
+    assert all(re.fullmatch(f" {{4}}{frame}", line) for line in stack[1:-2]), stack
+    first = next(index for index, line in enumerate(stack) if "schedule" in line)
+    assert first < next(index for index, line in enumerate(stack) if "nanosleep" in line)
+    assert re.fullmatch(r" {4}- {16}python3 \(\d+\)", owner) and re.fullmatch(r" {8}\d+", time_off)
+    assert 700_000 <= sum(int(text.split()[-1]) for text in asleep) < 1_500_000
 
 
 @pytest.mark.tool("profile")

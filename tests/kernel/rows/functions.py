@@ -118,6 +118,8 @@ MAPS: dict[str, Row] = {
     "time": (r'time("now\n"); time("%Y\n");', "now", "YEAR"),
     "join": (r'join(0); print(1);', "", "1"),
     "folded": ('@m["a", 1] = 3; @m["b", 2] = 2; folded(@m); clear(@m);', "b;2 2", "a;1 3"),
+    "stacked": ('@m["a", 1] = 3; @m["b", 2] = 2; stacked(@m); clear(@m);',
+                "    -                b (2)", "        2", "", "    -                a (1)", "        3", ""),
     "clear_screen": ("clear_screen(); print(1);", "1"),
     "cat": ('cat("/proc/sys/kernel/%s", "ostype");', "Linux"),
     "static_assert": ('static_assert(sizeof(uint32) == 4, "odd"); print(1);', "1"),
