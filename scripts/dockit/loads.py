@@ -85,6 +85,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     # ---- memory
     "memleak": (
         Load(("-o", "0", "-T", "3", "-c", "bash -c \"read -t 3\"", "1", "2"), ends=True, about=" "),
+        Load(("-o", "0", "-T", "3", "1", "2"), "ls -lR /etc", ends=True),
     ),
     "drsnoop": (Load((), "python3 -c '\nimport re\nreserve = \"/proc/sys/vm/min_free_kbytes\"\nbefore, free = open(reserve).read(), int(re.search(r\"MemFree: +(\\d+)\", open(\"/proc/meminfo\").read())[1])\nopen(reserve, \"w\").write(str(free + (16 << 10)))\nkept = [b\"x\" * (1 << 20) for n in range(40)]\nopen(reserve, \"w\").write(before)'", about="a process that fills what was free"),),
     "slabratetop": (Load(("-C", "-r", "8", "1", "2"), "sleep 1.2; for n in $(seq 100); do /bin/true; done", ends=True),),
@@ -94,7 +95,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "cpuwalk": (Load((), _SPIN),),
     "hardirqs": (Load(("1", "2"), "dd if=/dev/vda of=/dev/null bs=64k count=100 iflag=direct; sleep 3", ends=True),),
     "softirqs": (Load(("1", "2"), _SPIN, ends=True),),
-    "offcputime": (Load((), _SLEEPS),),
+    "offcputime": (Load(("-u", "-m", "45000"), _SLEEPS),),
     "profile": (Load(("-F", "99"), _SPIN),),
     "runqlat": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
     "runqlen": (Load((), f"{_SPIN} & {_SPIN} & {_SPIN}; wait"),),
@@ -119,7 +120,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     "tcppktlat": (Load((), _CONNECT, about="three connections over the loopback"),),
     "tcprtt": (Load(("-i", "1", "-d", "3"), _CONNECT, ends=True, about="three connections over the loopback"),),
     "tcpstates": (Load((), _CONNECT, about="three connections over the loopback"),),
-    "tcptop": (Load(("-C", "1", "2"), f"sleep 1.2; {_CONNECT}", ends=True, about="three connections over the loopback"),),
+    "tcptop": (Load(("-C", "2", "2"), f"sleep 0.5; {_CONNECT}", ends=True, about="three connections over the loopback"),),
     "tcptracer": (Load((), _CONNECT, about="three connections over the loopback"),),
     "solisten": (Load((), _CONNECT, about="a listener on port 8023"),),
     "tcpsynbl": (Load((), _CONNECT, about="three connections over the loopback"),),
@@ -133,7 +134,7 @@ LOADS: dict[str, tuple[Load, ...]] = {
     # ---- functions, and the tutorial
     "funccount": (Load(("-d", "2", "t:syscalls:sys_enter_*"), "cat /etc/passwd", ends=True),),
     "funclatency": (Load(("-d", "2", "c:malloc"), "for n in 1 2 3; do ls -l /etc; done", ends=True),),
-    "stackcount": (Load(("-D", "2", "c:malloc"), "cat /etc/passwd", ends=True),),
+    "stackcount": (Load(("-K", "-P", "-D", "2", "t:sched:sched_process_exec"), "uname; id; date", ends=True),),
     "hello": (Load((), "uname; id"),),
     "write": (Load(("-c", "echo 42"), "", ends=True, about=" "),),
     "open": (Load((), "cat /etc/passwd /no/such/file"),),
