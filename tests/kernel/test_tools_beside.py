@@ -112,13 +112,13 @@ def test_slabratetop(ebt: Ebt) -> None:
     """What one process takes of the cache filp, which both ways count alike."""
     with working("wait", "open=/dev/null:2300", "wait") as process:
         process.wait_for("ready")
-        tool = ["slabratetop", "-C", "-p", str(process.pid), "1"]
-        with running([*original(tool[0]), *tool[1:]]) as peer, running([*ebt.command, *tool]) as ours:
+        tool = ["slabratetop", "-C", "-p", str(process.pid)]
+        # the original loses what is counted while it reads: it reads once, when it ends
+        with running([*original(tool[0]), *tool[1:], "20"]) as peer, running([*ebt.command, *tool]) as ours:
             settle(peer, "loadavg")
             ours.attached()
             process.tell()
             process.wait_for("ready\nready")
-            time.sleep(3 * PATIENCE)
             theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
 
     def taken(text: str) -> tuple[int, int]:

@@ -144,10 +144,11 @@ def test_biostacks(ebt: Ebt, disk: str, idle: str) -> None:
 
 
 @pytest.mark.tool("biotop")
-def test_biotop(ebt: Ebt, disk: str) -> None:
+@pytest.mark.parametrize("interval", ["1", "3600"])
+def test_biotop(ebt: Ebt, disk: str, interval: str) -> None:
     device = os.stat(disk).st_rdev
     script = f"import os,time\nos.system({written(disk)!r})\ntime.sleep(2)"
-    rows = tool_rows(ebt, "biotop", "-d", disk, command=python(script))
+    rows = tool_rows(ebt, "biotop", "-d", disk, interval, command=python(script))
     rows = [row for row in rows if row["COMM"] == "dd"]
     assert sum(row["I/O"] for row in rows) == WRITES
     assert sum(row["Kbytes"] for row in rows) == 4 * WRITES

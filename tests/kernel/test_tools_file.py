@@ -257,6 +257,8 @@ def test_filetop(ebt: Ebt, work: Work) -> None:
     expected = {"READS": 17, "WRITES": 6, "R_Kb": 1700 / 1024, "W_Kb": (5000 + 5 * 2048) / 1024}
     assert summed(data, *expected) == expected
     assert {row["T"] for row in rows} == {"R"}
+    rows = tool_rows(ebt, "filetop", "--comm", work.name, "3600", command=command)  # all of it at the end
+    assert summed([row for row in rows if row["FILE"] == "data"], *expected) == expected
     rows = tool_rows(ebt, "filetop", "--comm", work.name, "-a", "--read-only", command=command)
     assert {row["WRITES"] for row in rows} == {0} and "O" in {row["T"] for row in rows}
     below = work.folder / "elsewhere"
@@ -276,12 +278,12 @@ def test_long_names_in_filetop(ebt: Ebt, work: Work) -> None:
 
 
 @pytest.mark.tool("dirtop")
-def test_dirtop(ebt: Ebt, work: Work) -> None:
+@pytest.mark.parametrize("interval", ["1", "3600"])
+def test_dirtop(ebt: Ebt, work: Work, interval: str) -> None:
     other = work.folder.parent / fresh()
     other.mkdir()
-    rows = tool_rows(
-        ebt, "dirtop", "--comm", work.name, "-d", f"{other},{work.folder}", command=work(TRANSFERS)
-    )
+    words = ["--comm", work.name, "-d", f"{other},{work.folder}", interval]
+    rows = tool_rows(ebt, "dirtop", *words, command=work(TRANSFERS))
     assert {row["PATH"] for row in rows} == {str(work.folder)}
     expected = {"READS": 17, "WRITES": 7, "W_Kb": (5000 + 5 * 2048 + 4096) / 1024}
     assert summed(rows, *expected) == expected
@@ -328,8 +330,9 @@ time.sleep(2.3)
 
 
 @pytest.mark.tool("cachestat")
-def test_cachestat(ebt: Ebt, work: Work) -> None:
-    rows = tool_rows(ebt, "cachestat", command=work(READS))
+@pytest.mark.parametrize("interval", ["1", "3600"])
+def test_cachestat(ebt: Ebt, work: Work, interval: str) -> None:
+    rows = tool_rows(ebt, "cachestat", interval, command=work(READS))
     assert sum(row["MISSES"] for row in rows) > 3
     assert sum(row["HITS"] for row in rows) > 256
     assert all(0 <= row["HITRATIO"] <= 100 and row["CACHED_MB"] > 10 for row in rows)

@@ -272,12 +272,13 @@ def test_tcprtt(ebt: Ebt) -> None:
 
 
 @pytest.mark.tool("tcptop")
-def test_tcptop(ebt: Ebt) -> None:
+@pytest.mark.parametrize("interval", [("2", "1"), ("3600",)], ids=" ".join)
+def test_tcptop(ebt: Ebt, interval: tuple[str, ...]) -> None:
     port = free_port()
     command = f"{connections(port, 1)}"
     tail = b"import time; time.sleep(2.5)".hex()
     command = command.replace("')", f"{tail}')")
-    rows = tool_rows(ebt, "tcptop", "-C", "2", "1", command=command)
+    rows = tool_rows(ebt, "tcptop", "-C", *interval, command=command)
     (client,), (server,) = at(port, rows, "RPORT"), at(port, rows, "LPORT")
     assert (client["TX_KB"] * 1024, client["RX_KB"] * 1024) == (SENT, ANSWERED)
     assert (server["TX_KB"] * 1024, server["RX_KB"] * 1024) == (ANSWERED, SENT)
