@@ -131,6 +131,9 @@ def switches(pid: int) -> tuple[int, int]:
     return int(own), int(other)
 
 
+_TIME = re.compile(r"^ +(\d+)$", re.MULTILINE)  # below each stack, of both
+
+
 @pytest.mark.tool("offcputime")
 def test_offcputime(ebt: Ebt) -> None:
     """The sum over all stacks, within 2 %."""
@@ -146,10 +149,9 @@ def test_offcputime(ebt: Ebt) -> None:
             process.tell()
             assert until(lambda: process.process.poll() is not None, 5)
             theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
-    times = [int(number) for number in re.findall(r"^ +(\d+)$", theirs, re.MULTILINE)]
+    times, counted = ([int(number) for number in _TIME.findall(text)] for text in (theirs, mine))
     if not times:
         pytest.skip("the original does not run on this kernel")
-    counted = [int(number) for number in re.findall(r"\]: (\d+)$", mine, re.MULTILINE)]
     assert sum(counted) == pytest.approx(sum(times), rel=0.02) and sum(times) > 1_100_000
 
 
