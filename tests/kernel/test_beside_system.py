@@ -125,9 +125,20 @@ def test_runqlat(ebt: Ebt) -> None:
 
 
 def switches(pid: int) -> tuple[int, int]:
-    """How often a process that waits now was switched away from: of its own will, and not."""
-    assert until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S", 5)
-    own, other = re.findall(r"ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    """How often a process that waits now was switched away from: of its own will, and not.
+
+    It is said to sleep a moment before it is switched away from: what is read twice is past that.
+    """
+    read: list[tuple[str, ...]] = []
+
+    def settled() -> bool:
+        time.sleep(0.05)
+        asleep = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        read.append(tuple(re.findall(r"ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())))
+        return asleep and read[-2:-1] == read[-1:]
+
+    assert until(settled, 5), read
+    own, other = read[-1]
     return int(own), int(other)
 
 
