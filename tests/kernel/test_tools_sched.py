@@ -49,7 +49,7 @@ def watched(ebt: Ebt, name: str, steps: list[str], *options: str, seconds: int =
 
 # a sleep of 30 ms until the process is killed: whenever the tool attaches, it sees some
 ROUNDS = ["sleep=0.03"] * 2000
-SPINS = ["spin=120"]  # killed when it has served
+SPINS = ["spin=1200"]  # killed when it has served
 
 
 @pytest.mark.tool("cpudist")
