@@ -144,21 +144,18 @@ def _print(f: Function, node: ast.Call) -> Value:
     return NOTHING
 
 
-def _folded(f: Function, node: ast.Call) -> Value:
-    first, *rest = node.arguments
-    assert isinstance(first, ast.Map)
-    between = f.constant(rest[0]) if rest else ""
-    emit_event(f, "folded", node, (), str(between), f.program.user_map(first.name)[0].name)
-    return NOTHING
+def _of_stacks(action: Action) -> Callable[[Function, ast.Call], Value]:
+    """folded, and stacked, which may have a third argument."""
 
+    def lower(f: Function, node: ast.Call) -> Value:
+        first, *rest = node.arguments
+        assert isinstance(first, ast.Map)
+        between, offsets = [f.constant(item) for item in rest] + ["", False][len(rest) :]
+        emit_event(f, action, node, (), str(between), f.program.user_map(first.name)[0].name)
+        f.program.events[-1] = replace(f.program.events[-1], offsets=bool(offsets))
+        return NOTHING
 
-def _stacked(f: Function, node: ast.Call) -> Value:
-    first, *rest = node.arguments
-    assert isinstance(first, ast.Map)
-    between, offsets = [f.constant(item) for item in rest] + ["", False][len(rest) :]
-    emit_event(f, "stacked", node, (), str(between), f.program.user_map(first.name)[0].name)
-    f.program.events[-1] = replace(f.program.events[-1], offsets=bool(offsets))
-    return NOTHING
+    return lower
 
 
 def _literal(f: Function, node: ast.Expression | None) -> int:
@@ -242,8 +239,8 @@ EVENTS: dict[str, Callable[[Function, ast.Call], Value]] = {
     "cat": _formatted("cat"),
     "system": _formatted("system"),
     "print": _print,
-    "folded": _folded,
-    "stacked": _stacked,
+    "folded": _of_stacks("folded"),
+    "stacked": _of_stacks("stacked"),
     "clear": _map_action("clear"),
     "zero": _map_action("zero"),
     "time": _time,

@@ -67,7 +67,7 @@ class Actions:
             case "folded":
                 return partial(_repeat, partial(self._folded, event))
             case "stacked":
-                return partial(_repeat, partial(self._stacked, event))
+                return partial(_repeat, partial(self._stacks, event, self._maps.stacked))
             case "print_map":
                 return partial(_repeat, partial(self._print_map, event))
             case "cat" | "system" | "errorf" | "warnf":
@@ -107,21 +107,18 @@ class Actions:
             self._writer.map(dump)
 
     def _folded(self, event: Event) -> None:
-        """Lines for programs that make pictures; JSON has the map itself."""
-        if not self.folded_text:
+        """Lines for programs that make pictures."""
+        if self.folded_text:
+            self._stacks(event, self._maps.folded)
+        else:
             self._reading(event, lambda: None)
-            return
-        if self._writer.json:
-            self._print_map(event)
-        else:
-            self._writer.rows(self._reading(event, lambda: self._maps.folded(event)))
 
-    def _stacked(self, event: Event) -> None:
-        """Stacks as BCC's tools show them; JSON has the map itself."""
+    def _stacks(self, event: Event, lines: Callable[[Event], list[str]]) -> None:
+        """A map of stacks in lines of its own; JSON has the map itself."""
         if self._writer.json:
             self._print_map(event)
         else:
-            self._writer.rows(self._reading(event, lambda: self._maps.stacked(event)))
+            self._writer.rows(self._reading(event, lambda: lines(event)))
 
     def _told(self, event: Event, text: str) -> None:
         """What is done with the text of a format that is not simply printed."""

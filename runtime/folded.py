@@ -80,7 +80,17 @@ def places(kind: Type, at: int = 0) -> Iterator[tuple[int, Type]]:
 
 def _frames(text: str, mode: str) -> list[str]:
     """A printed stack's functions, without offsets, outermost first."""
-    frames = [line.strip() for line in text.strip("\n").split("\n") if line.strip()]
+    frames = frame_lines(text)
     if mode == "perf":  # ffffffff81362bdf run_ksoftirqd+47 (module)
         frames = [frame.partition(" ")[2].partition(" (")[0] for frame in frames]
-    return [frame.rpartition("+")[0] or frame for frame in reversed(frames)]
+    return [without_offset(frame) for frame in reversed(frames)]
+
+
+def frame_lines(text: str) -> list[str]:
+    """A printed stack's frames, innermost first."""
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def without_offset(frame: str) -> str:
+    """`schedule+35` → `schedule`."""
+    return frame.rpartition("+")[0] or frame
