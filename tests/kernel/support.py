@@ -29,6 +29,7 @@ from tests.conftest import PATIENCE, Ebt, Result
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "tests/workload/work.py"
 CLOSING = 5  # seconds in which the pipes of what has ended are read to their ends
+LOOKS = 15  # one each 20 ms: what waits for so long has nothing to do
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 # the same everywhere: no .pyc is written, nothing of the environment or the site is read
 PYTHON = [sys.executable, "-I", "-S", "-B"]
@@ -229,6 +230,29 @@ def until(met: Callable[[], bool], timeout: float = 5) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def at_rest(*runs: Running, timeout: float = 5) -> bool:
+    """Wait until none of them has anything to do, for some looks in a row; whether that came, or one's end.
+
+    What watches has read by then all that it was told of: an old bpftrace, and some of the tools of libbpf,
+    leave the rest unread when they are told to end.
+    """
+    looks = 0
+
+    def resting() -> bool:
+        nonlocal looks
+        looks = looks + 1 if all(_waits(run.pid) for run in runs) else 0
+        return looks >= LOOKS or any(run.process.poll() is not None for run in runs)
+
+    return until(resting, timeout)
+
+
+def _waits(pid: int) -> bool:
+    """Whether a process neither runs nor reads from a disk."""
+    with suppress(OSError):  # it has ended
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return False
 
 
 def begin(ebt: Ebt, body: str, *parameters: str, env: dict[str, str] | None = None) -> list[str]:

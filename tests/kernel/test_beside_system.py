@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, fresh, rows_of, running, until, working
+from tests.kernel.support import Running, at_rest, fresh, rows_of, running, until, working
 from tests.kernel.test_tools_beside import original, settle
 from tests.kernel.test_tools_net import (
     ANSWERED,
@@ -52,6 +52,7 @@ def both(
             time.sleep(PATIENCE)  # it tells nothing of when it has attached
         yield printed
         time.sleep(0.5 * PATIENCE)
+        at_rest(peer, ours)
         printed += [run.end(signal.SIGINT).stdout for run in (peer, ours)]
 
 

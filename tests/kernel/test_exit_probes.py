@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Ebt
-from tests.kernel.support import Trace, fresh, lines, running, tracer, working
+from tests.kernel.support import NOTIFY, Trace, fresh, lines, running, tracer, working
 
 pytestmark = pytest.mark.kernel
 
@@ -124,12 +123,12 @@ def test_other_calls_are_not_saved(ebt: Ebt) -> None:
         worker.wait_for(r"^pid \d+")
         kinds = "sysret:*kill,sysret:*nanosleep"
         program = f"{kinds} /pid == {worker.pid} && retval == 0/ {{ @[duration > 0] = count(); }}"
-        with running([*ebt.command, "-q", "-e", program]) as run:
-            time.sleep(2)
+        with running([*ebt.command, "-q", "-e", program], {NOTIFY: "1"}) as run:
+            run.attached()
             worker.tell()
             worker.end()
             result = run.end(signal.SIGINT)
-    assert (result.rc, result.stderr, lines(result.stdout)) == (0, "", ["@[true]: 5"]), result
+    assert (result.rc, result.stderr, lines(result.stdout)) == (0, "", [NOTIFY, "@[true]: 5"]), result
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, rows_of, running, until, working
+from tests.kernel.support import Running, at_rest, rows_of, running, until, working
 from tests.kernel.test_tools_block import WRITES, name_of, written
 from tests.lab.support import loop_device
 
@@ -50,22 +49,9 @@ def settle(peer: Running, told: str) -> None:
     Some tell so before they have opened the buffer for what they see: then they must have gone to wait.
     """
     assert until(lambda: told in peer.out or peer.process.poll() is not None, 20), peer.err
-    until(lambda: peer.process.poll() is not None or _waits(peer.pid))  # one that is busy is there too
+    at_rest(peer)  # one that is busy is there too
     if peer.process.poll() is not None:
         pytest.skip(f"the original does not run on this kernel: {_reason(peer.err or peer.out)}")
-
-
-def _waits(pid: int) -> bool:
-    """Whether the process sleeps, each time that one looks in three tenths of a second."""
-    for _ in range(3):
-        time.sleep(0.1)
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:  # it has ended
-            return False
-        if state != "S":
-            return False
-    return True
 
 
 def _reason(text: str) -> str:
@@ -83,6 +69,7 @@ def test_biolatency(ebt: Ebt, disk: str, options: tuple[str, ...]) -> None:
         ours.attached()
         assert os.system(f"{written(disk)} && {written(disk)} seek=64") == 0
         time.sleep(0.5 * PATIENCE)
+        at_rest(peer, ours)
         theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
     counted = sum(int(number) for number in re.findall(r"-> \d+ +: (\d+) ", theirs))
     ours_counted = sum(map(int, re.findall(r"^[\[(].*[\])] +(\d+) \|", mine, re.MULTILINE)))
@@ -100,6 +87,7 @@ def test_biosnoop(ebt: Ebt, disk: str) -> None:
         ours.wait_for("attached_probes")
         assert os.system(written(disk)) == 0
         time.sleep(0.5 * PATIENCE)
+        at_rest(peer, ours)
         theirs, mine = peer.end(signal.SIGINT).stdout, ours.end(signal.SIGINT).stdout
     row = re.compile(r"^[\d.]+ +(\S+) +(\d+) +(\S+) +(\S+) +(\d+) +(\d+) +[\d.]+ *$", re.MULTILINE)
     names = ("COMM", "PID", "DISK", "T", "SECTOR", "BYTES")

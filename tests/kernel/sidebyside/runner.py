@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import PATIENCE, Ebt, Result
 from tests.kernel.sidebyside.known import DIFFERENCES
-from tests.kernel.support import NOTIFY, Running, fresh, running, until, working
+from tests.kernel.support import NOTIFY, Running, at_rest, fresh, running, until, working
 
 # bpftrace wants tracefs where the system has it; mounted where nobody else sees it
 IN_TRACEFS = """
@@ -26,7 +26,6 @@ IN_TRACEFS = """
 """
 WORKERS = 4
 SETTLING = 0.2  # seconds in which what was traced reaches the reader
-LOOKS = 10  # at a reader, one each 20 ms, that find it waiting: nothing is left to read
 
 
 @dataclass(frozen=True)
@@ -141,26 +140,9 @@ def _on_a_load(case: Case, name: str, ours: _Run, theirs: _Run) -> Pair:
             load.tell()
             load.wait_for("ready\n(.*\n)*ready")
             time.sleep(SETTLING)
-            _have_read(one, other)
+            at_rest(one, other)
             # the symbols of its stacks are looked up at the end, so it lives on until then
             return Pair(one.end(signal.SIGINT), _end_of_peer(other))
-
-
-def _have_read(*readers: Running) -> None:
-    """Wait until both wait for news: an old bpftrace leaves the rest unread when it is told to end."""
-    waiting = 0
-
-    def at_rest() -> bool:
-        nonlocal waiting
-        waiting = waiting + 1 if all(_waits(reader.pid) for reader in readers) else 0
-        return waiting >= LOOKS
-
-    until(at_rest)
-
-
-def _waits(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state not in "RD"
 
 
 def _end_of_peer(peer: Running) -> Result:
