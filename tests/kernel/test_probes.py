@@ -447,7 +447,7 @@ def test_begin_and_end(ebt: Ebt) -> None:
     program = """
         begin { print("a"); @x = 5; } BEGIN { print("b"); }
         END { print("d"); @y = @x + 1; } end { print("e"); }
-        interval:ms:20 { print("c"); @x *= 2; exit(); }
+        interval:ms:500 { print("c"); @x *= 2; exit(); }
     """
     assert lines(ebt("-q", "-e", program).stdout) == ["a", "b", "c", "d", "e", "@x: 10", "@y: 11"]
     assert begin(ebt, 'printf("%s %d\\n", comm, pid == tid);') == [f"{Path(ebt.command[0]).name} 1"]
@@ -456,7 +456,7 @@ def test_begin_and_end(ebt: Ebt) -> None:
 def test_one_type_for_the_whole_program(ebt: Ebt) -> None:
     """A map's type comes from all its uses, in whatever order they stand."""
     program = """
-        interval:ms:20 { printf("%s|%d\\n", @s, @n); exit(); }
+        interval:ms:500 { printf("%s|%d\\n", @s, @n); exit(); }
         begin { @s = "ab"; } begin { @s = "longer than two"; @n = (uint8)5; } begin { @n = -3; }
     """
     assert lines(ebt("-q", "-e", program).stdout) == ["longer than two|-3", "@n: -3", "@s: longer than two"]
