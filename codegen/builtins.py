@@ -11,6 +11,7 @@ from codegen import usdt
 from codegen.ctypes import is_memory
 from codegen.function import Function, Place, Value
 from codegen.names import c_string, identifier
+from codegen.points import label
 from codegen.program import OWN_FRAMES, STACK_FRAMES
 from lang.builtins import ARGUMENT
 from lang.machine import Field
@@ -193,7 +194,7 @@ def _store_text(f: Function, place: str, texts: tuple[str, ...]) -> None:
     if len(set(texts)) == 1:
         store_label(f, place, texts[0])
     else:
-        f.copy(place, f.program.label(f.root, texts), max(len(text.encode()) for text in texts) + 1)
+        f.copy(place, label(f, texts), max(len(text.encode()) for text in texts) + 1)
 
 
 def store_label(f: Function, place: str, label: str) -> None:

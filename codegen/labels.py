@@ -9,6 +9,7 @@ from __future__ import annotations
 from lang.records import dataclass, field
 
 LABELS = "ebt_labels"
+POINT = "ebt_point"  # what a program refers to for its point's number: no map
 _ALIGN = 8
 
 
@@ -18,6 +19,7 @@ class Labels:
 
     kinds: list[tuple[str, ...]] = field(default_factory=list)  # for each kind of text, that of each point
     at: int = 0  # of the first record, once all programs are known
+    indexed: bool = False  # the program looks for its point's record among them
 
     def place(self, texts: tuple[str, ...]) -> int:
         """Where in each record a kind of text lies; `texts` are those of the points, in order."""
@@ -29,6 +31,12 @@ class Labels:
     def size(self) -> int:
         """Bytes of a record."""
         return sum(map(_room, self.kinds))
+
+    @property
+    def members(self) -> list[str]:
+        """C of a record's members."""
+        kinds = enumerate(self.kinds)
+        return [f"char text{n}[{_room(texts)}] __attribute__((aligned({_ALIGN})));" for n, texts in kinds]
 
     @property
     def records(self) -> tuple[str, ...]:

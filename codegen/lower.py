@@ -14,6 +14,7 @@ from codegen.operators import conditions
 from codegen.pieces import negated
 from codegen.plan import Attach, Map, Plan, Settings
 from codegen.plan import Program as PlannedProgram
+from codegen.points import by_one_link, counted
 from codegen.program import RING, Program, place_of
 from codegen.statements import block, declare, statement
 from codegen.unit import CFunction, Lowered, Unit
@@ -34,7 +35,7 @@ _HIDDEN = "what the next program must know of its call's entry"
 
 def lower(checked: Checked, machine: Machine) -> Lowered:
     """Lower every body; the result is plain data."""
-    program = Program(checked, machine, TypeTable(machine))
+    program = Program(checked, machine, TypeTable(machine), points=counted(checked))
     functions: list[CFunction] = []
     lowered: list[tuple[Function, bool]] = []
     for body in checked.bodies:
@@ -217,36 +218,24 @@ def _refuse_too_large(function: Function, size: int) -> None:
 
 def _plan_program(function: Function, hidden: bool) -> PlannedProgram:
     way = function.mechanism
-    attach = tuple(_attach(target) for target in function.body.targets)
-    callbacks, many = tuple(function.callbacks), _by_one_link(function)
+    attach = tuple(_attach(target, number) for number, target in enumerate(function.body.targets))
     labels = function.program.labels.get(function.name, Labels())
+    numbered = function.name in function.program.numbered
+    many = by_one_link(function) and not numbered and (labels.indexed or not labels.size)
     return PlannedProgram(
-        function.name, way, attach, callbacks, hidden, many and not labels.size,  # type: ignore[arg-type]
-        labels.records, labels.at, labels.size,
+        function.name, way, attach, tuple(function.callbacks), hidden, many,  # type: ignore[arg-type]
+        labels.records, labels.at, labels.size, numbered or (labels.size > 0 and not labels.indexed),
     )  # fmt: skip
 
 
-def _by_one_link(function: Function) -> bool:
-    """Whether one link can attach the program to all its functions, or to all its places of a file."""
-    targets, supports = function.body.targets, function.program.machine.supports
-    if len(targets) == 1:
-        return False
-    if function.mechanism in ("uprobe", "uretprobe"):
-        # Kernels before 6.10 compare a thread's number with the process that a link is for.
-        return not any(target.pid for target in targets) and supports("uprobe_multi").works
-    if function.mechanism not in ("kprobe", "kretprobe") or any(target.offset for target in targets):
-        return False
-    return supports("kprobe_multi").works
-
-
-def _attach(target: Target) -> Attach:
+def _attach(target: Target, number: int) -> Attach:
     prefix = {"syscall": ENTER, "sysret": EXIT}.get(target.kind, "")
     name = target.symbol or prefix + target.name
     return Attach(
         target.label, place_of(target.span), target.category, name, target.module,
         target.path, target.offset, target.pid, target.perf_type, target.perf_config, target.period,
         target.frequency, "all" if target.all_cpus else "first", target.semaphore,
-        target.length, "*" in target.span.text or "${" in target.span.text,
+        target.length, "*" in target.span.text or "${" in target.span.text, number,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from codegen.mapkeys import Entry, entry, plain_key, scalar_key
 from codegen.names import identifier
 from codegen.pieces import bare
 from codegen.plan import Map
+from codegen.points import index
 from codegen.program import is_histogram
 from codegen.writer import ENTRY
 from lang import ast
@@ -241,8 +242,12 @@ def aggregate(
     kind = info.value
     assert isinstance(kind, Aggregate)
     value = operand(f, call, kind)
+    spec = f.program.user_map(name)[0]
+    if spec.points:
+        _count_point(f, spec)
+        return
     if is_histogram(kind) and info.key is None:
-        _count_scalar_bucket(f, f.program.user_map(name)[0], kind, value)
+        _count_scalar_bucket(f, spec, kind, value)
         return
     at = entry(f, name, keys)
     if is_histogram(kind):
@@ -334,7 +339,7 @@ def _merge(found: str, kind: Aggregate, value: str, flagged: bool) -> list[str]:
         case "count":
             return [f"*{found} += 1;"]
         case "sum" if flagged:
-            return [f"{found}->value += {value};", f"{found}->written = 1;"]
+            return [f"{found}->value += {value};", f"{found}->written += 1;"]
         case "sum":
             return [f"*{found} += {value};"]
         case "min" | "max":
@@ -366,8 +371,17 @@ def _bucket(f: Function, kind: Aggregate, value: str) -> str:
     return f"ebt_lhist_bucket({value}, {kind.low}, {kind.high}, {kind.step})"
 
 
+def _count_point(f: Function, spec: Map) -> None:
+    """`@m[probe] = count()` where each point has a counter of its own."""
+    _count_slot(f, spec, f.temporary("key", "u32", index(f, spec.points)))
+
+
 def _count_scalar_bucket(f: Function, spec: Map, kind: Aggregate, value: str) -> None:
-    slot = f.temporary("bucket", "u32", _bucket(f, kind, value))
+    _count_slot(f, spec, f.temporary("bucket", "u32", _bucket(f, kind, value)))
+
+
+def _count_slot(f: Function, spec: Map, slot: str) -> None:
+    f.stack_used += 8
     found = f.temporary(spec.script_name[1:] or "entry", "u64 *", f"{spec.name}.lookup(&{slot})")
     with f.code.block(f"if ({found})"):
         f.code.line(f"*{found} += 1;")

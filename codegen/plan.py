@@ -73,6 +73,7 @@ class Attach:
     semaphore: int = 0  # of a static probe: the file offset of the counter of those who look
     length: int = 0  # of what a watchpoint watches
     matched: bool = False  # by a wildcard: what cannot be attached of it is left out, and told
+    number: int = 0  # among the program's points: what a program of many that asks for its point is told
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class Program:
     (kprobe_multi), or to those of one file (uprobe_multi).
 
     `labels` are texts that differ from point to point, where the program shows them: each takes `label_size`
-    bytes of the map `ebt_labels`, the first at `label_at`. The program is loaded for each point then, and its
-    references to the map are given the place of that point's text (BPF_PSEUDO_MAP_VALUE, d8eca5bbb2be).
+    bytes of the map `ebt_labels`, the first at `label_at`. A program that is not told its point is loaded for
+    `each` of them: its references to the map are given the place of that point's text (BPF_PSEUDO_MAP_VALUE,
+    d8eca5bbb2be), those to `ebt_point` the point's number.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Program:
     labels: tuple[str, ...] = ()
     label_at: int = 0
     label_size: int = 0
+    each: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,11 @@ class Map:
     `kind` is the kernel's map type. `key` is None for a scalar map, which is an array (per-CPU for
     aggregates) of one entry; hist, lhist: of one entry a bucket. A keyed hist has the bucket number as a
     trailing u64 of the key: {key, padding to 8, u64 bucket}. A scalar map's value is the
-    type's layout followed by a u64 that is 1 once the map was written, at the next multiple of 8;
+    type's layout followed by a u64 that is not 0 once the map was written, at the next multiple of 8;
     count, min, max, avg, stats, hist and lhist have none, as zero entries say the same.
-    Sizes are bytes.
+    With `points` it is an array of counters, one for each of these keys, in order; one of zero is no entry.
+    `added`: no program reads it or sets it back, and each CPU only adds to its own numbers, 64 bits each.
+    Sizes are bytes, those of keys as the script has them.
     """
 
     name: str
@@ -123,6 +128,13 @@ class Map:
     value_size: int
     max_entries: int
     flags: int = 0
+    points: tuple[str, ...] = ()
+    added: bool = False
+
+    @property
+    def real_key_size(self) -> int:
+        """The key's size as the kernel knows it."""
+        return 4 if self.points else self.key_size
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ _BRANCHLESS = {"find_short_text", "same_text"}  # with one branch a round
 _OPAQUE = {"text_length", "find_text", "find_short_text", "same_text", "compare_bytes"}
 
 
+def _is_all_sums(kind: Type) -> bool:
+    """Whether an aggregation is kept in numbers that are only added to."""
+    return isinstance(kind, Aggregate) and kind.kind in ("count", "sum", "avg", "stats", "hist", "lhist")
+
+
 def place_of(span: Span) -> Place:
     line, column = span.source.position(span.start)
     return Place(span.source.name, line, column, span.source.line(line), len(span.text.split("\n")[0]))
@@ -65,6 +70,8 @@ class Program:
     named: dict[str, int] = field(default_factory=dict)  # maps and callbacks that the C refers to by number
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
     labels: dict[str, Labels] = field(default_factory=dict)  # by the program's name
+    numbered: set[str] = field(default_factory=set)  # programs that have their point's number put in
+    points: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the keys of maps that count by probe
 
     @property
     def has_ringbuf(self) -> bool:
@@ -95,9 +102,16 @@ class Program:
         """One more C function: a loop's body."""
         self.loop_bodies.append(function)
 
-    def label(self, root: str, texts: tuple[str, ...]) -> str:
-        """C for the address of a text that differs from point to point of a program."""
-        at = self.labels.setdefault(root, Labels()).place(texts)
+    def label(self, root: str, texts: tuple[str, ...], point: str = "") -> str:
+        """C for the address of a text that differs from point to point of a program.
+
+        With C for the point's number it is looked for there, else put in for each point.
+        """
+        held = self.labels.setdefault(root, Labels())
+        at = held.place(texts)
+        if point:
+            held.indexed = True
+            return f"((struct {root}_label *){self.refer(LABELS)})[{point}].text{held.kinds.index(texts)}"
         return f"__builtin_assume_aligned({self.refer(LABELS)}{f' + {at}' if at else ''}, 8)"
 
     # ---- Maps
@@ -116,6 +130,8 @@ class Program:
         value_c, value_size = self._value_layout(info, c_name)
         if info.key is None:
             return self._declare_scalar(info, c_name, value_c, value_size)
+        if points := self.points.get(info.name):
+            return self._declare_counters(info, info.key, c_name, points)
         key_c, key_size = self._key_layout(info, c_name)
         per_cpu = aggregates(info.value)
         kind = _DECLARED.get(info.kind, "percpu_hash" if per_cpu else "hash")
@@ -134,12 +150,23 @@ class Program:
             return False
         return not self.machine.supports("percpu_lookup").works
 
+    def _declare_counters(self, info: MapInfo, key: Type, c_name: str, points: tuple[str, ...]) -> Map:
+        assert info.value is not None
+        comment = f"{info.name}[{key}]: {info.value}, a counter for each probe"
+        self.tables[c_name] = CMap("percpu_array", "u32", "u64", c_name, len(points), comment)
+        size = size_of(key)
+        return Map(
+            c_name, info.name, "percpu_array", key, info.value, size, 8, len(points),
+            points=points, added=True,
+        )  # fmt: skip
+
     def _declare_scalar(self, info: MapInfo, c_name: str, value_c: str, value_size: int) -> Map:
         assert info.value is not None
         kind = "percpu_array" if aggregates(info.value) and not self.is_shared(info) else "array"
         entries = buckets(info.value) if is_histogram(info.value) else 1
         self.tables[c_name] = CMap(kind, "u32", value_c, c_name, entries, f"{info.name}: {info.value}")
-        return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries)  # type: ignore[arg-type]
+        added = kind == "percpu_array" and not info.read and _is_all_sums(info.value)
+        return Map(c_name, info.name, kind, None, info.value, 4, value_size, entries, added=added)  # type: ignore[arg-type]
 
     def _key_layout(self, info: MapInfo, c_name: str) -> tuple[str, int]:
         key = info.key
@@ -264,8 +291,10 @@ class Program:
     def declare_labels(self) -> None:
         """The texts of all programs that many targets share, one behind the other."""
         at = 0
-        for item in self.labels.values():
+        for root, item in self.labels.items():
             item.at = at
+            if item.indexed:
+                self.types.composite(f"{root}_label", item.members)
             at += item.size * len(item.records)
         if at:
             self.types.composite("ebt_label_area", [f"char text[{at}];"])

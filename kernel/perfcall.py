@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import struct
 
 from kernel.bpfcall import ATTACH_PERF_EVENT, BpfError, call, link_create, pack
 
@@ -63,12 +64,12 @@ def perf_attach(event_fd: int, prog_fd: int) -> None:
     _ioctl(event_fd, _IOC_ENABLE, 0)
 
 
-def perf_link(event_fd: int, prog_fd: int) -> int:
+def perf_link(event_fd: int, prog_fd: int, cookie: int = 0) -> int:
     """The same by a BPF link: closing it takes the program away, whatever becomes of the event.
 
-    Raises BpfError, EINVAL before 5.15.
+    The program can ask for the cookie (82e6b1eee6a8, in v5.15). Raises BpfError, EINVAL before 5.15.
     """
-    link = link_create(prog_fd, event_fd, ATTACH_PERF_EVENT)
+    link = link_create(prog_fd, event_fd, ATTACH_PERF_EVENT, tail=struct.pack("=Q", cookie))
     try:
         _ioctl(event_fd, _IOC_ENABLE, 0)
     except BpfError:

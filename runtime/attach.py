@@ -196,7 +196,7 @@ class Attacher:
         if self._links:
             attached.events.append(event)
             try:
-                attached.descriptors.append(perf_link(event, prog_fd))
+                attached.descriptors.append(perf_link(event, prog_fd, attached.point.number))
                 return
             except BpfError as error:
                 if error.errno != errno.EINVAL:
@@ -230,10 +230,11 @@ def _for_one_link(kind: ProgramKind, points: Sequence[Attach]) -> list[list[Atta
 
 def _link_many(kind: ProgramKind, points: Sequence[Attach], prog_fd: int) -> int:
     flags = multilink.MULTI_RETURN if kind in ("kretprobe", "uretprobe") else 0
+    numbers = [point.number for point in points]
     if kind in USER:
         places = [(point.offset, point.semaphore) for point in points]
-        return multilink.uprobe_multi_link(prog_fd, points[0].path, places, flags)
-    return multilink.kprobe_multi_link(prog_fd, [point.name for point in points], flags)
+        return multilink.uprobe_multi_link(prog_fd, points[0].path, places, flags, numbers)
+    return multilink.kprobe_multi_link(prog_fd, [point.name for point in points], flags, numbers)
 
 
 def _bind(attached: Attached, event: int, prog_fd: int) -> None:

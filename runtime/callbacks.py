@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from typing import Literal
 
-from codegen.labels import LABELS
+from codegen.labels import LABELS, POINT
 from codegen.plan import LOST, SETTINGS
 from kernel.bpfcall import instruction
 from lang.records import dataclass
@@ -35,12 +35,13 @@ class Linked:
 
 
 def link_program(
-    code: Code, obj: Object, descriptors: Mapping[str, int], kinds: Mapping[str, CallbackKind], label: int = 0
-) -> Linked:
+    code: Code, obj: Object, descriptors: Mapping[str, int], kinds: Mapping[str, CallbackKind],
+    label: int = 0, point: int = 0,
+) -> Linked:  # fmt: skip
     """Put a program and its callbacks together. `kinds` says which referred names are callbacks.
 
     What refers to the map of labels gets the address of the text at `label` in it, what refers to another
-    map of one entry that of its value.
+    map of one entry that of its value, and what refers to the point's number gets `point`.
     Raises KeyError with the name of a map or function that is missing.
     """
     placed: dict[str, int] = {}
@@ -51,6 +52,10 @@ def link_program(
         current, start = waiting.pop()
         for index, name in current.references:
             at = start + index
+            if name == POINT:
+                insns[at * 8 + 1] &= 0x0F
+                struct.pack_into("<I", insns, at * 8 + 4, point)
+                continue
             if name not in kinds:
                 struct.pack_into("<I", insns, at * 8 + 4, descriptors[name])
                 if name in (LABELS, LOST, SETTINGS):

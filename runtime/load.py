@@ -256,7 +256,7 @@ def _create(item: Map, plan: Plan) -> int:
     entries = item.max_entries
     if not entries and item.kind in ("ringbuf", "perf_array"):
         entries = plan.settings.ring_bytes if item.kind == "ringbuf" else possible_cpus()
-    key_size, value_size = (0, 0) if item.kind == "ringbuf" else (item.key_size, item.value_size)
+    key_size, value_size = (0, 0) if item.kind == "ringbuf" else (item.real_key_size, item.value_size)
     try:
         return map_create(item.kind, key_size, value_size, entries, item.flags, item.name)
     except BpfError as error:
@@ -269,7 +269,7 @@ def _compare(item: Map, spec: MapSpec | None) -> None:
     """The C text and the plan say the same of a map, or one is wrong. A numbered reference has no spec."""
     if spec is None or item.kind == "ringbuf":
         return
-    planned = (MAP_KINDS[item.kind], item.key_size, item.value_size)
+    planned = (MAP_KINDS[item.kind], item.real_key_size, item.value_size)
     declared = (spec.kind, spec.key_size, spec.value_size)
     if planned != declared:
         raise CompilerBug(f"map {item.name}: planned as {planned}, compiled as {declared} (kind, key, value)")
@@ -308,16 +308,16 @@ def _load_program(
     def link(index: int) -> Linked:
         at = program.label_at + index * program.label_size
         try:
-            return link_program(code, obj, loaded.maps, dict(program.callbacks), at)
+            return link_program(code, obj, loaded.maps, dict(program.callbacks), at, index)
         except KeyError as error:
             raise CompilerBug(f"{program.name} uses {error}, which is not in the plan") from error
 
     descriptors: list[int] = []
     linked = link(0)
-    points = program.attach if program.kind in _TYPED or program.labels else program.attach[:1]
+    points = program.attach if program.kind in _TYPED or program.each else program.attach[:1]
     try:
         for index, point in enumerate(points):
-            linked = link(index) if index and program.labels else linked
+            linked = link(index) if index and program.each else linked
             try:
                 descriptors.append(_load_code(program, code, linked, point, plan, obj, machine, c_text))
             except LoadError as error:

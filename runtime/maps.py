@@ -16,6 +16,7 @@ from lang.convert import aggregates
 from lang.diagnostics import CompilerBug
 from lang.types import Aggregate, Enum, Int, Record, Type, size_of
 from runtime import histogram, series
+from runtime.counters import Counters
 from runtime.folded import folded_lines
 from runtime.order import key_order, unpack, wrapped
 from runtime.stacked import stacked_lines
@@ -52,12 +53,13 @@ class Maps:
         self._fd, self._access, self._cpus, self._values = fd, access, cpus, values
         self._zeroed: set[str] = set()  # maps without keys whose blank value was written, by zero()
         self._held: dict[str, list[Entry]] = {}  # what a map that is being emptied held
+        self._counters = Counters()
         self.before_clear: Callable[[str], None] = _nothing  # told of a map that is about to be emptied
 
     def styled(self, values: Values) -> Maps:
         """The same maps in another style; they also see what a map that is being emptied held."""
         other = Maps(tuple(self._maps.values()), self._fd, self._access, self._cpus, values)
-        other._zeroed, other._held = self._zeroed, self._held
+        other._zeroed, other._held, other._counters = self._zeroed, self._held, self._counters
         return other
 
     def dump(self, name: str, top: int = 0, div: int = 0, *, at_exit: bool = False) -> Dump | None:
@@ -78,7 +80,11 @@ class Maps:
     def take(self, name: str, show: Callable[[], _Shown]) -> _Shown:
         """Empty a map, and let pictures and `show` read what it held: nothing falls between the two."""
         item = self._maps[name]
-        if item.kind.endswith("array"):
+        if item.added:
+            now = self._read(item)
+            held = self._counters.since(item, now)
+            self._counters.empty(item, now)
+        elif item.kind.endswith("array"):
             held = self._entries(item)
             self._blank(item, [key for key, raw in held if raw.strip(b"\0")])
         else:
@@ -95,6 +101,12 @@ class Maps:
         """Set all values to 0 and keep the keys; a scalar that was written stays written."""
         self.before_clear(name)
         item = self._maps[name]
+        if item.added:
+            now = self._read(item)
+            if any(raw.strip(b"\0") for _, raw in self._counters.since(item, now)):
+                self._zeroed.add(name)
+            self._counters.empty(item, now)
+            return
         if item.key is None and _histogram(item) is None:
             raw = self._first(item) or b""
             if self._written(item, raw) and _flag_offset(item) is None:
@@ -126,13 +138,17 @@ class Maps:
     def _entries(self, item: Map) -> list[Entry]:
         if item.name in self._held:
             return self._held[item.name]
+        entries = self._read(item)
+        return self._counters.since(item, entries) if item.added else entries
+
+    def _read(self, item: Map) -> list[Entry]:
         fd = self._fd(item.name)
-        return self._access.map_entries(fd, item.key_size, self._total(item), item.max_entries)
+        return self._access.map_entries(fd, item.real_key_size, self._total(item), item.max_entries)
 
     def _first(self, item: Map) -> bytes | None:
         """The only entry of a map without keys."""
-        if item.name in self._held:
-            return dict(self._held[item.name]).get(_ZERO_KEY)
+        if item.added or item.name in self._held:
+            return dict(self._entries(item)).get(_ZERO_KEY)
         return self._access.map_lookup(self._fd(item.name), _ZERO_KEY, self._total(item))
 
     def _slots(self, item: Map) -> int:
@@ -157,7 +173,8 @@ class Maps:
         item = self._maps[event.map]
         if item.key is None:
             raw = self._first(item)
-            entries = [(b"", raw)] if raw and self._written(item, raw) else []
+            there = item.name in self._zeroed or (raw and self._written(item, raw))
+            entries = [(b"", raw)] if raw and there else []
         else:
             entries = self._entries(item)
         raws = self._reduced(item, [raw for _, raw in entries])

@@ -50,6 +50,26 @@ def test_nothing_is_lost_between_print_and_clear(ebt: Ebt, tmp_path: Path) -> No
     assert sum(map(int, counts)) == writes
 
 
+def test_what_is_emptied_all_the_time_adds_up(ebt: Ebt, tmp_path: Path) -> None:
+    """Aggregations without keys, and counters of probes: none is set back while a program adds to it."""
+    file, writes = tmp_path / "out", 300_000
+    each = "print({0}); clear({0}); "
+    program = f"""
+        tracepoint:syscalls:sys_enter_write /pid == cpid && args.count == 1/ {{
+            @n = count(); @s = sum(3); @h = hist(1); @l = lhist(1, 0, 9, 1); @p[probe] = count();
+        }}
+        interval:us:500 {{ {"".join(map(each.format, ("@n", "@s", "@h", "@l", "@p")))} }}
+    """
+    result = ebt("-q", "-e", program, "-c", dd(writes), "-o", file, timeout=60)
+    assert (result.rc, result.stderr) == (0, "")
+    seen: Counter[str] = Counter()
+    for name, bucket, number in re.findall(
+        r"^(@\w)(?:\[.*\])?:(?: |\n(\[1\] +))(\d+)", file.read_text(), re.MULTILINE
+    ):
+        seen[name + bucket.strip()] += int(number)
+    assert seen == {"@n": writes, "@s": 3 * writes, "@h[1]": writes, "@l[1]": writes, "@p": writes}
+
+
 def test_what_is_lost_is_told(ebt: Ebt, tmp_path: Path) -> None:
     """With a tiny ring: delivered + lost = produced."""
     file = tmp_path / "out"

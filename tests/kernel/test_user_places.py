@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -188,6 +189,27 @@ def test_many_places_for_every_process(ebt: Ebt, broad: Path) -> None:
         shown = lines(tracer.end(signal.SIGINT).stdout)
     assert sorted(shown) == sorted(f"@[{process.pid}]: {FUNCTIONS + 6}" for process in found)
     assert len(links) == (1 if HERE.supports("uprobe_multi").works else FUNCTIONS)
+
+
+@pytest.mark.parametrize("many", ["", "-c", "--no-feature=uprobe_multi"])
+def test_which_of_many_places(ebt: Ebt, broad: Path, many: str) -> None:
+    """A program of many places is told which of them was passed: for a counter, a key and a line of text."""
+    program = f"""
+        uprobe:{broad}:part* {{ @n[probe] = count(); @t[probe, "x"] = count(); printf("%s\\n", probe); }}
+    """
+    options = [many] if many.startswith("--") else []
+    last = ["-c", str(broad)] if many == "-c" else []
+    with running([*ebt.command, *options, "-e", program, *last]) as tracer:
+        tracer.wait_for("^Attached", 60)
+        if not last:
+            subprocess.run([broad], check=True)
+        shown = lines(tracer.end(None if last else signal.SIGINT).stdout)
+    passed = [f"uprobe:{broad}:part{number}" for number in (*range(FUNCTIONS), *[0] * 6)]
+    assert [line for line in shown if line.startswith("uprobe:")] == passed
+    counts = Counter(passed).items()
+    for kind, key in ("@n", "{}"), ("@t", "{}, x"):
+        expected = {f"{kind}[{key.format(place)}]: {count}" for place, count in counts}
+        assert {line for line in shown if line.startswith(kind)} == expected
 
 
 def is_link(pid: int, number: str) -> bool:

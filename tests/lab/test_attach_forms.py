@@ -42,7 +42,7 @@ def test_the_texts_of_many_functions(trace: Trace) -> None:
     name = fresh()
     only = f'/comm == "{name}"/'
     program = f"""
-        kprobe:vfs_* {only} {{ @k[probe] = count(); }}
+        kprobe:vfs_* {only} {{ @k[probe] = count(); @t[probe, 1] = count(); }}
         kretprobe:vfs_* {only} {{ @r[func] = count(); }}
         kretprobe:vfs_w* {only} {{ @d[func, duration > 0] = count(); }}
         fentry:vfs_w* {only} {{ @f[probe, func] = count(); }}
@@ -52,6 +52,7 @@ def test_the_texts_of_many_functions(trace: Trace) -> None:
     assert sorted(shown) == [
         "@d[vfs_write, true]: 7", "@f[fentry:vmlinux:vfs_write, vfs_write]: 7", "@k[kprobe:vfs_read]: 23",
         "@k[kprobe:vfs_write]: 7", "@r[vfs_read]: 23", "@r[vfs_write]: 7",
+        "@t[kprobe:vfs_read, 1]: 23", "@t[kprobe:vfs_write, 1]: 7",
     ], run.out  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codegen.pipeline import compile_script
-from kernel.recorded import default_machine
+from ebt.machines import WithoutFeatures
+from kernel.recorded import RecordedMachine, default_machine
 from lang.source import Source
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +86,49 @@ def test_what_is_printed_and_cleared_is_taken_at_once(body: str, taken: int, cle
     events = compile_script(Source("stdin", text), default_machine(), (), {}).plan.events
     assert sum(event.takes for event in events) == taken
     assert sum(event.action == "clear" for event in events) == cleared
+
+
+@pytest.mark.parametrize(
+    ("text", "counters"),
+    [
+        ("kprobe:vfs_* { @[probe] = count(); }", True),
+        ("kprobe:vfs_* { @[probe] = count(); } end { print(@, 5); clear(@); }", True),
+        ("kprobe:vfs_* { @[probe] = count(); } end { table(@, N = probe); clear(@); }", True),
+        ("kprobe:vfs_r* { @[probe] = count(); } kprobe:vfs_w* { @[probe] = count(); }", True),
+        ("kprobe:vfs_* { @[probe] = count(); } kprobe:vfs_read { @[probe] = count(); }", False),
+        ("kprobe:vfs_* { @[probe] = count(); } end { zero(@); }", False),
+        ("kprobe:vfs_* { @[probe] = count(); } end { for $kv : @ { print($kv); } }", False),
+        ('kprobe:vfs_* { @[probe] = count(); } end { printf("%d", @["kprobe:vfs_read"]); }', False),
+        ("kprobe:vfs_* { @[probe] = count(); } end { print(len(@)); }", False),
+        ('kprobe:vfs_* { @[probe] = count(); } end { delete(@, "kprobe:vfs_read"); }', False),
+        ('kprobe:vfs_* { @[probe] = count(); } end { @["end"] = count(); }', False),
+        ("kprobe:vfs_* { @[probe, pid] = count(); }", False),
+        ("kprobe:vfs_* { @[comm] = count(); }", False),
+        ("kprobe:vfs_* { @[probe] = sum(1); }", False),
+        ("let @ = percpulruhash(5); kprobe:vfs_* { @[probe] = count(); }", False),
+        ("config = { max_map_keys = 5 } kprobe:vfs_* { @[probe] = count(); }", False),
+        ("config = { max_strlen = 16 } kprobe:vfs_* { @[probe] = count(); }", True),
+    ],
+)
+def test_maps_that_count_by_probe(text: str, counters: bool) -> None:
+    """They are arrays of counters, where nothing else is done with them."""
+    plan = compile_script(Source("stdin", text), default_machine()).plan
+    (spec,) = [item for item in plan.maps if item.script_name == "@"]
+    assert (spec.kind == "percpu_array") == bool(spec.points) == counters
+    labels = [point.label for item in plan.programs if item.kind != "special" for point in item.attach]
+    assert not counters or (list(spec.points) == labels and spec.max_entries == len(labels))
+
+
+@pytest.mark.parametrize("features", ["", "kprobe_multi", "perf_link"])
+def test_one_program_for_many_points_is_told_which_was_hit(features: str) -> None:
+    """By one link where the kernel has that; else it is loaded for each, with the number put in."""
+    text = 'kprobe:vfs_* { @[probe] = count(); printf("%s", probe); }'
+    machine: Any = WithoutFeatures(RecordedMachine(ROOT / "tests/kernels/7.2.ebtk"), (features,))
+    made = compile_script(Source("stdin", text), machine)
+    (program,) = [item for item in made.plan.programs if item.kind == "kprobe"]
+    assert (program.many, program.each) == ((False, True) if features else (True, False))
+    assert ("bpf_get_attach_cookie(ctx)" in made.c) == program.many
+    assert ("ebt_point" in made.c) == program.each
 
 
 def test_script_text_never_ends_a_comment() -> None:
