@@ -36,8 +36,11 @@ def told_by_cookie(f: Function) -> bool:
 
     What the one link does not take is attached by links of its own, with cookies too.
     """
-    loops = (isinstance(node, ast.ForRange | ast.ForMap) for node in ast.walk(f.body.probe))
-    return by_one_link(f) and f.program.machine.supports("perf_link").works and not any(loops)
+    told = f.program.told
+    if f.root not in told:
+        loops = (isinstance(node, ast.ForRange | ast.ForMap) for node in ast.walk(f.body.probe))
+        told[f.root] = by_one_link(f) and f.program.machine.supports("perf_link").works and not any(loops)
+    return told[f.root]
 
 
 def number(f: Function) -> str:

@@ -71,6 +71,7 @@ class Program:
     loop_bodies: list[Any] = field(default_factory=list)  # codegen.function.Function of each callback
     labels: dict[str, Labels] = field(default_factory=dict)  # by the program's name
     numbered: set[str] = field(default_factory=set)  # programs that have their point's number put in
+    told: dict[str, bool] = field(default_factory=dict)  # whether a program can ask for its point
     points: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the keys of maps that count by probe
 
     @property

@@ -200,7 +200,7 @@ def test_which_of_many_places(ebt: Ebt, broad: Path, many: str) -> None:
     options = [many] if many.startswith("--") else []
     last = ["-c", str(broad)] if many == "-c" else []
     with running([*ebt.command, *options, "-e", program, *last]) as tracer:
-        tracer.wait_for("^Attached", 60)
+        tracer.wait_for("^Attached", 120)
         if not last:
             subprocess.run([broad], check=True)
         shown = lines(tracer.end(None if last else signal.SIGINT).stdout)

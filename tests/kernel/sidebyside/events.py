@@ -195,8 +195,9 @@ USER = {
 OTHERS = {
     "page faults": on("software:page-faults:1", "@[comm] = count();", "touch=100"),
     "switches": on("software:context-switches:1", "@[comm] = count();", "sleeps=23"),
-    "by the clock": on("profile:hz:99", "@ = lhist(cpu, 0, 8, 1);", "cpu=1", "spin=0.5", close=True),
-    "every 10 ms": on("profile:ms:10", "@[comm, cpu] = count();", "cpu=1", "spin=0.5", close=True),
+    "by the clock": on("profile:hz:99", "@ = lhist(cpu, 0, 8, 1);", "cpu=1", "spin=2", close=True),
+    # a number that the scheduler's slices are no multiple of: two samplers of a process that shares its CPU
+    "every 7 ms": on("profile:ms:7", "@[comm, cpu] = count();", "cpu=1", "spin=2", close=True),
 }  # fmt: skip
 CASES = {
     f"{subject}: {name}": case
