@@ -71,7 +71,8 @@ def plan(compiled: Compiled) -> str:
         lines.append(f"program {program.name} ({program.kind})")
         lines += [f"  attach {point.label}" for point in program.attach]
     lines += [
-        f"map {item.name} {item.kind} key {item.key_size} value {item.value_size} entries {item.max_entries}"
+        f"map {item.name} {item.kind} key {item.real_key_size} value {item.value_size} "
+        f"entries {item.max_entries}"
         for item in compiled.plan.maps
     ]
     lines += [
