@@ -29,7 +29,7 @@ from tests.conftest import PATIENCE, Ebt, Result
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "tests/workload/work.py"
 CLOSING = 5  # seconds in which the pipes of what has ended are read to their ends
-LOOKS = 15  # one each 20 ms: what waits for so long has nothing to do
+LOOKS = 3  # a tenth of a second between them: each opens files, which tools of the whole system see
 NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 # the same everywhere: no .pyc is written, nothing of the environment or the site is read
 PYTHON = [sys.executable, "-I", "-S", "-B"]
@@ -238,12 +238,15 @@ def at_rest(*runs: Running, timeout: float = 5) -> bool:
     What watches has read by then all that it was told of: an old bpftrace, and some of the tools of libbpf,
     leave the rest unread when they are told to end.
     """
-    looks = 0
 
     def resting() -> bool:
-        nonlocal looks
-        looks = looks + 1 if all(_waits(run.pid) for run in runs) else 0
-        return looks >= LOOKS or any(run.process.poll() is not None for run in runs)
+        for _ in range(LOOKS):
+            time.sleep(0.1)
+            if any(run.process.poll() is not None for run in runs):
+                return True
+            if not all(_waits(run.pid) for run in runs):
+                return False
+        return True
 
     return until(resting, timeout)
 

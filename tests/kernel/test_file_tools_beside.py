@@ -21,7 +21,7 @@ import pytest
 
 from lang.records import dataclass
 from tests.conftest import IN_LAB, PATIENCE, Ebt
-from tests.kernel.support import at_rest, fresh, rows_of, running
+from tests.kernel.support import fresh, rows_of, running
 from tests.kernel.test_tools_beside import original, settle
 from tests.kernel.test_tools_file import OPENS, Work
 
@@ -88,7 +88,6 @@ def side_by_side(
             load.tell()
             assert load.end().rc == 0, load.err
             time.sleep(after * PATIENCE)
-            at_rest(tool, peer)
             both.seen = peer.out
             both.mine = tool.end(signal.SIGINT).stdout.removeprefix(before)
             both.theirs = peer.end(signal.SIGINT).stdout
