@@ -25,7 +25,8 @@ Where an original is smaller or does not run:
   its four kinds of page, statsnoop's none of these calls, syncsnoop's sync(2) alone.
 - `vfsstat`, `softirqs`, `hardirqs`: libbpf-tools' ones add to variables that all processors share; ebt has a
   value for each processor, and softirqs a map entry that also knows the longest.
-- `funccount`: a key of the function's name in a hash, where the original has a number in an array.
+- `funccount`: measured when its key was the function's name in a hash; it is a number in an array now, as in
+  the original.
 - `tcplife`, `tcpconnlat`, `tcptracer`: at `sock:inet_sock_set_state`, which passes some ten times for a
   connection. Each passage is counted with the whole program here, and ends after a few instructions where it
   is not the one that is looked for.
