@@ -221,10 +221,11 @@ def _plan_program(function: Function, hidden: bool) -> PlannedProgram:
     attach = tuple(_attach(target, number) for number, target in enumerate(function.body.targets))
     labels = function.program.labels.get(function.name, Labels())
     numbered = function.name in function.program.numbered
-    many = by_one_link(function) and not numbered and (labels.indexed or not labels.size)
+    each = numbered or (labels.size > 0 and not labels.indexed)
+    many = by_one_link(function) and not each
     return PlannedProgram(
         function.name, way, attach, tuple(function.callbacks), hidden, many,  # type: ignore[arg-type]
-        labels.records, labels.at, labels.size, numbered or (labels.size > 0 and not labels.indexed),
+        labels.records, labels.at, labels.size, each,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from codegen.program import is_histogram
 from codegen.writer import ENTRY
 from lang import ast
 from lang.convert import aggregates, as_int, castable
+from lang.records import replace
 from lang.types import Aggregate, Array, Last, Pointer, Record, Str, Type, offsets, size_of
 
 _PLACE = "place"  # in what is known of an entry: where it lies, and not its value
@@ -212,6 +213,7 @@ def delete_entry(f: Function, name: str, keys: tuple[ast.Expression, ...], wante
         return "0"
     if not at.scalar:
         return f.temporary("deleted", "bool", f"{at.map.name}.delete({at.key}) == 0")
+    f.program.maps[at.map.name] = replace(at.map, added=False)  # set back here: the reader does so too
     found = lookup(f, at)
     size = at.map.value_size
     with f.code.block(f"if ({found})"):
@@ -238,11 +240,10 @@ def aggregate(
     f: Function, node: ast.Node, name: str, keys: tuple[ast.Expression, ...], call: ast.Call
 ) -> None:
     """`@m[k] = count()` and its like, in this CPU's copy of the entry."""
-    _, info = f.program.user_map(name)
+    spec, info = f.program.user_map(name)
     kind = info.value
     assert isinstance(kind, Aggregate)
     value = operand(f, call, kind)
-    spec = f.program.user_map(name)[0]
     if spec.points:
         _count_point(f, spec)
         return

@@ -44,9 +44,7 @@ def told_by_cookie(f: Function) -> bool:
 
 
 def number(f: Function) -> str:
-    """C for the point's number among the body's targets."""
-    if len(f.body.targets) == 1:
-        return "0"
+    """C for the point's number among the body's targets, of which there are several."""
     if told_by_cookie(f):
         return f.shared("point", "point", "u64", "bpf_get_attach_cookie(ctx)")
     f.program.numbered.add(f.root)
@@ -90,10 +88,10 @@ def counted(checked: Checked) -> dict[str, tuple[str, ...]]:
 
 def index(f: Function, keys: tuple[str, ...]) -> str:
     """C for the number of the counter in such a map: those of a body's targets are in a row."""
-    first, point = keys.index(f.target.label), number(f)
+    first = keys.index(f.target.label)
     if len(f.body.targets) == 1:
         return str(first)
-    return f"{first} + {point}" if first else point
+    return f"{first} + {number(f)}" if first else number(f)
 
 
 def _could(info: MapInfo) -> bool:

@@ -20,9 +20,11 @@ class Counters:
     def __init__(self) -> None:
         self._then: dict[str, dict[bytes, bytes]] = {}
 
-    def empty(self, item: Map, entries: Sequence[Entry]) -> None:
-        """From now on these are zero; they are as the kernel gave them."""
+    def empty(self, item: Map, entries: Sequence[Entry]) -> list[Entry]:
+        """What a script sees of the entries as the kernel gave them, which from now on are zero to it."""
+        held = self.since(item, entries)
         self._then.setdefault(item.name, {}).update(entries)
+        return held
 
     def since(self, item: Map, entries: Sequence[Entry]) -> list[Entry]:
         """The entries as a script sees them."""

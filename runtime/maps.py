@@ -81,9 +81,7 @@ class Maps:
         """Empty a map, and let pictures and `show` read what it held: nothing falls between the two."""
         item = self._maps[name]
         if item.added:
-            now = self._read(item)
-            held = self._counters.since(item, now)
-            self._counters.empty(item, now)
+            held = self._counters.empty(item, self._read(item))
         elif item.kind.endswith("array"):
             held = self._entries(item)
             self._blank(item, [key for key, raw in held if raw.strip(b"\0")])
@@ -102,10 +100,8 @@ class Maps:
         self.before_clear(name)
         item = self._maps[name]
         if item.added:
-            now = self._read(item)
-            if any(raw.strip(b"\0") for _, raw in self._counters.since(item, now)):
+            if any(raw.strip(b"\0") for _, raw in self._counters.empty(item, self._read(item))):
                 self._zeroed.add(name)
-            self._counters.empty(item, now)
             return
         if item.key is None and _histogram(item) is None:
             raw = self._first(item) or b""

@@ -244,14 +244,14 @@ def at_rest(*runs: Running, timeout: float = 5) -> bool:
             time.sleep(0.1)
             if any(run.process.poll() is not None for run in runs):
                 return True
-            if not all(_waits(run.pid) for run in runs):
+            if not all(waits(run.pid) for run in runs):
                 return False
         return True
 
     return until(resting, timeout)
 
 
-def _waits(pid: int) -> bool:
+def waits(pid: int) -> bool:
     """Whether a process neither runs nor reads from a disk."""
     with suppress(OSError):  # it has ended
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"

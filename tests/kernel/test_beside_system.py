@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, Ebt
-from tests.kernel.support import Running, at_rest, fresh, rows_of, running, until, working
+from tests.kernel.support import Running, at_rest, fresh, rows_of, running, until, waits, working
 from tests.kernel.test_tools_beside import original, settle
 from tests.kernel.test_tools_net import (
     ANSWERED,
@@ -134,7 +134,7 @@ def switches(pid: int) -> tuple[int, int]:
 
     def settled() -> bool:
         time.sleep(0.05)
-        asleep = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        asleep = waits(pid)
         read.append(tuple(re.findall(r"ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())))
         return asleep and read[-2:-1] == read[-1:]
 

@@ -119,6 +119,14 @@ def test_maps_that_count_by_probe(text: str, counters: bool) -> None:
     assert not counters or (list(spec.points) == labels and spec.max_entries == len(labels))
 
 
+def test_what_a_program_sets_back_is_set_back_by_the_reader() -> None:
+    """Else it would take what it has shown from what is less by then."""
+    text = "begin {{ @n = count(); @s = sum(1); }} interval:s:1 {{ print(@n); clear(@n); clear(@s); {} }}"
+    for last, counted_on in (("", ["@n", "@s"]), ("delete(@n);", ["@s"]), ("print(@s > 5);", ["@n"])):
+        plan = compile_script(Source("stdin", text.format(last)), default_machine()).plan
+        assert [item.script_name for item in plan.maps if item.added] == counted_on
+
+
 @pytest.mark.parametrize("features", ["", "kprobe_multi", "perf_link"])
 def test_one_program_for_many_points_is_told_which_was_hit(features: str) -> None:
     """By one link where the kernel has that; else it is loaded for each, with the number put in."""
